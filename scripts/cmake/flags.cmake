@@ -1,0 +1,25 @@
+# mf_flags: what every C file of the project is compiled with.
+
+add_library(mf_flags INTERFACE)
+# Defined as empty, so that a source file may say the same for itself.
+target_compile_definitions(mf_flags INTERFACE _GNU_SOURCE=)
+target_compile_options(mf_flags INTERFACE
+    -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wvla
+    $<$<BOOL:${MF_WERROR}>:-Werror>)
+target_link_libraries(mf_flags INTERFACE Threads::Threads)
+
+if(MF_FAULTS)
+    target_compile_definitions(mf_flags INTERFACE MF_FAULTS=1)
+endif()
+
+if(MF_SANITIZE STREQUAL "address")
+    set(MF_SANITIZE_FLAGS -fsanitize=address,undefined -fno-sanitize-recover=undefined)
+elseif(MF_SANITIZE STREQUAL "thread")
+    set(MF_SANITIZE_FLAGS -fsanitize=thread)
+elseif(MF_SANITIZE)
+    message(FATAL_ERROR "MF_SANITIZE is \"${MF_SANITIZE}\"; it may be empty, address or thread")
+endif()
+if(MF_SANITIZE)
+    target_compile_options(mf_flags INTERFACE ${MF_SANITIZE_FLAGS} -fno-omit-frame-pointer)
+    target_link_options(mf_flags INTERFACE ${MF_SANITIZE_FLAGS})
+endif()
