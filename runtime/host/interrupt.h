@@ -1,0 +1,34 @@
+/* The signals of the command: Ctrl-C (SIGINT), SIGTERM and SIGHUP end the script and with it the
+ * whole family of processes. The runtime itself installs no handler; the command alone does.
+ *
+ * The first signal raises an error in the running chunk, once, so that its <close> variables are
+ * closed. A chunk that goes on all the same (a pcall caught the error) is told so again at every
+ * instruction from half a second on, and the command ends hard after one second, or at a second
+ * signal: its children then end because it has gone.
+ *
+ * In the interactive mode Ctrl-C only interrupts the chunk that runs. */
+
+#ifndef MF_HOST_INTERRUPT_H
+#define MF_HOST_INTERRUPT_H
+
+#include <lua.h>
+
+/* Installs the handlers for the main state L. What was ignored when the command was started stays
+ * so (nohup), but for Ctrl-C, as in Lua's own command. `name` stands before the closing line; it
+ * must live as long as the command. */
+void mf__interrupt_watch(lua_State *L, const char *name);
+
+/* Puts the system's default actions back and takes the hook out of the state. */
+void mf__interrupt_forget(void);
+
+/* The signal that ends the command, or 0. */
+int mf__interrupt_signal(void);
+
+/* The interactive mode says that a chunk begins (1) or has ended (0); in between Ctrl-C ends the
+ * chunk and not the command. */
+void mf__interrupt_chunk(int begins);
+
+/* Prints the one line that tells the end by a signal; later calls print nothing. */
+void mf__interrupt_say(void);
+
+#endif
