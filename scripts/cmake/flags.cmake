@@ -20,6 +20,8 @@ elseif(MF_SANITIZE)
     message(FATAL_ERROR "MF_SANITIZE is \"${MF_SANITIZE}\"; it may be empty, address or thread")
 endif()
 if(MF_SANITIZE)
-    target_compile_options(mf_flags INTERFACE ${MF_SANITIZE_FLAGS} -fno-omit-frame-pointer)
+    # With the assertions, which a release build leaves out.
+    target_compile_options(mf_flags INTERFACE
+        ${MF_SANITIZE_FLAGS} -fno-omit-frame-pointer -UNDEBUG)
     target_link_options(mf_flags INTERFACE ${MF_SANITIZE_FLAGS})
 endif()

@@ -1,0 +1,170 @@
+#!/bin/sh
+# test.sh [STEP…]: builds and tests everything, or only the named steps. What they need is
+# installed first. The last line is `N passed, N failed`; the status is 0 when nothing failed.
+
+root=$(CDPATH='' cd -- "$(dirname -- "$0")/.." && pwd) || exit 1
+cd "$root" || exit 1
+. scripts/tools/setup.sh
+
+steps="layers format luacheck unit spec stock asan asan-spec asan-stock tsan install"
+longest=300 # seconds that the specs may take before they count as hung
+
+usage() {
+    cat <<'END'
+usage: sh scripts/test.sh [STEP...]
+
+Without a name all steps are run:
+  layers      no file includes a header of a layer above its own
+  format      clang-format has nothing to change
+  luacheck    neither has luacheck to complain
+  unit        the C tests (ctest)
+  spec        the specs (busted) under moonfork
+  stock       the specs under lua5.4
+  asan        the C tests, with AddressSanitizer and UndefinedBehaviorSanitizer
+  asan-spec   the specs under a moonfork with these two
+  asan-stock  the specs under lua5.4, the module with these two
+  tsan        the C tests that are driven by threads, with ThreadSanitizer
+  install     what cmake --install puts in place is used by a host of its own
+END
+}
+
+# --- How a step tells its result: it writes `PASSED FAILED` into $counts. -------------------------
+
+# A check is one test.
+check() {
+    if "$@"; then echo "1 0" >"$counts"; else echo "0 1" >"$counts"; fi
+}
+
+# run_ctest FOLDER [OPTION…]: the C tests, under $launcher if that is set.
+run_ctest() {
+    folder=$1
+    shift
+    $launcher ctest --test-dir "$folder" --output-on-failure --no-tests=error "$@" >"$tmp/ctest" 2>&1
+    status=$?
+    cat "$tmp/ctest"
+    sed -n 's/^.*tests passed, \([0-9]*\) tests* failed out of \([0-9]*\)$/\1 \2/p' "$tmp/ctest" |
+        { read -r failed total && echo "$((total - failed)) $failed" >"$counts"; }
+    return $status
+}
+
+# run_busted FOLDER COMMAND…: the specs under COMMAND, an interpreter, with FOLDER's products.
+run_busted() {
+    folder=$1
+    shift
+    MF_BUILD=$folder MF_COUNTS=$counts LUA_CPATH="$root/$folder/?.so;;" \
+        timeout -k 10 "$longest" "$@" "$(command -v busted)" \
+        --output="$root/scripts/tools/busted_counts.lua" </dev/null
+}
+
+# --- The steps -----------------------------------------------------------------------------------
+
+sanitizers="detect_leaks=1:abort_on_error=0:exitcode=99"
+
+build_release() { build build -DMF_WERROR=ON; }
+build_asan() { build build/asan -DMF_SANITIZE=address -DMF_WERROR=ON; }
+build_tsan() { build build/tsan -DMF_SANITIZE=thread -DMF_WERROR=ON; }
+
+step_layers() { check sh scripts/tools/check-layers.sh; }
+
+step_format() {
+    find runtime bindings spec -name '*.[ch]' -exec \
+        sh -c 'clang-format --dry-run --Werror "$@"' format {} + >"$tmp/format" 2>&1
+    status=$?
+    cat "$tmp/format"
+    check test $status -eq 0
+}
+
+step_luacheck() { check luacheck --quiet --no-color .; }
+
+step_unit() { build_release && run_ctest build; }
+
+step_spec() { build_release && run_busted build build/moonfork; }
+
+step_stock() { build_release && run_busted build lua5.4; }
+
+step_asan() {
+    export ASAN_OPTIONS=$sanitizers UBSAN_OPTIONS=print_stacktrace=1
+    build_asan && run_ctest build/asan
+}
+
+step_asan_spec() {
+    export ASAN_OPTIONS=$sanitizers UBSAN_OPTIONS=print_stacktrace=1
+    build_asan && run_busted build/asan build/asan/moonfork
+}
+
+# Leaks are not looked for here: all that a spec starts, sh for one, would be held to it.
+step_asan_stock() {
+    export ASAN_OPTIONS=detect_leaks=0 UBSAN_OPTIONS=print_stacktrace=1
+    build_asan && run_busted build/asan env LD_PRELOAD="$(cc -print-file-name=libasan.so)" lua5.4
+}
+
+# ThreadSanitizer wants its memory at fixed places, which a randomised layout may have taken.
+step_tsan() {
+    build_tsan || return 1
+    launcher=
+    setarch -R true 2>/dev/null && launcher="setarch -R"
+    run_ctest build/tsan -R '_threads$'
+}
+
+step_install() {
+    build_release && cmake --install build --prefix "$tmp/prefix" >"$tmp/install" 2>&1
+    status=$?
+    [ $status -eq 0 ] || cat "$tmp/install"
+    [ $status -eq 0 ] && check sh scripts/tools/check-install.sh "$tmp/prefix"
+}
+
+# --- Running them ---------------------------------------------------------------------------------
+
+run_step() {
+    step=$1
+    progress "$step"
+    rm -f "$counts"
+    begin=$(date +%s)
+    ("step_$(echo "$step" | tr - _)") >"$tmp/output" 2>&1
+    status=$?
+    seconds=$(($(date +%s) - begin))
+    passed=0 failed=0
+    [ -s "$counts" ] && read -r passed failed <"$counts"
+    # A step that fails without a count of its own, or that has run nothing, is one failure.
+    if [ "$failed" -eq 0 ] && { [ $status -ne 0 ] || [ "$passed" -eq 0 ]; }; then
+        failed=1
+    fi
+    progress ""
+    [ "$failed" -eq 0 ] || cat "$tmp/output"
+    printf '%-11s %5d passed %4d failed %5d s\n' "$step" "$passed" "$failed" "$seconds"
+    all_passed=$((all_passed + passed))
+    all_failed=$((all_failed + failed))
+}
+
+for name in "$@"; do
+    case " $steps " in
+    *" $name "*) ;;
+    *)
+        [ "$name" = --help ] && usage && exit 0
+        complain "no step is called $name"
+        usage >&2
+        exit 2
+        ;;
+    esac
+done
+
+tmp=$(mktemp -d) || exit 1
+trap 'rm -rf "$tmp"' EXIT
+trap 'exit 130' INT
+trap 'exit 143' TERM
+counts=$tmp/counts
+launcher=
+
+# The names of packages, and of steps, are words: no quotes.
+# shellcheck disable=SC2046
+install_missing $(missing_for_tests) || exit 1
+
+all_passed=0
+all_failed=0
+# shellcheck disable=SC2086
+[ $# -gt 0 ] || set -- $steps
+for step in "$@"; do
+    run_step "$step"
+done
+echo "$all_passed passed, $all_failed failed"
+[ "$all_failed" -eq 0 ]
