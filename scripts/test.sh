@@ -68,9 +68,9 @@ step_layers() { check sh scripts/tools/check-layers.sh; }
 
 step_format() {
     find runtime bindings spec -name '*.[ch]' -exec \
-        sh -c 'clang-format --dry-run --Werror "$@"' format {} + >"$tmp/format" 2>&1
+        clang-format --dry-run --Werror --ferror-limit=0 {} + >"$tmp/format" 2>&1
     status=$?
-    cat "$tmp/format"
+    sed -n 's/^\([^ ]*:[0-9]*\):[0-9]*: error: .*/\1: not as clang-format has it/p' "$tmp/format" | uniq
     check test $status -eq 0
 }
 

@@ -7,7 +7,8 @@
 
 /* What a single-letter option without an argument asks for; 0 for one that asks for nothing at
  * once, -1 for one that does not exist. */
-static int plain_flag(char letter) {
+static int plain_flag(char letter)
+{
     switch (letter) {
     case 'E': return MF__IGNORES_ENV;
     case 'i': return MF__WANTS_REPL | MF__WANTS_VERSION;
@@ -17,7 +18,8 @@ static int plain_flag(char letter) {
     }
 }
 
-static int long_flag(const char *option) {
+static int long_flag(const char *option)
+{
     if (strcmp(option, "--help") == 0)
         return MF__WANTS_HELP;
     if (strcmp(option, "--version") == 0)
@@ -25,13 +27,15 @@ static int long_flag(const char *option) {
     return -1;
 }
 
-static int takes_argument(char letter) {
+static int takes_argument(char letter)
+{
     return letter == 'e' || letter == 'l';
 }
 
 /* Reads the option at argv[*index] and its argument, if that is a word of its own. Leaves *index
  * at the last word read. */
-static int read_option(char **argv, int *index, unsigned *flags) {
+static int read_option(char **argv, int *index, unsigned *flags)
+{
     const char *option = argv[*index];
     int flag;
     if (takes_argument(option[1])) {
@@ -53,7 +57,8 @@ static int read_option(char **argv, int *index, unsigned *flags) {
     return 0;
 }
 
-const char *mf__commandline_parse(int argc, char **argv, struct mf__commandline *ret_line) {
+const char *mf__commandline_parse(int argc, char **argv, struct mf__commandline *ret_line)
+{
     *ret_line = (struct mf__commandline){.argv = argv, .argc = argc};
     int index = 1;
     for (; index < argc; index++) {
@@ -72,7 +77,8 @@ const char *mf__commandline_parse(int argc, char **argv, struct mf__commandline 
     return NULL;
 }
 
-char mf__commandline_next(const struct mf__commandline *line, int *index, char **ret_text) {
+char mf__commandline_next(const struct mf__commandline *line, int *index, char **ret_text)
+{
     while (++*index < line->script) {
         char *word = line->argv[*index];
         char letter = word[1];

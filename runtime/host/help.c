@@ -28,7 +28,8 @@ static const char examples_text[] = "local p = mp.spawn(print, \"in a child\"); 
                                     "mp.map(function(n) return n * n end, {1, 2, 3}), \" \"))'\n"
                                     "      one function over a list, on all processors\n";
 
-void mf__help_usage(const char *command) {
+void mf__help_usage(const char *command)
+{
     printf("usage: %s [options] [script [args]]\n\n", command);
     fputs("Runs a Lua 5.4 script. In it, require \"moonfork\" gives processes, pools and queues\n"
           "that run truly in parallel. Without a script: the interactive mode on a terminal,\n"
@@ -44,16 +45,19 @@ void mf__help_usage(const char *command) {
     fputs("\nCtrl-C ends the script and all its processes, with status 130.\n", stdout);
 }
 
-void mf__help_about(void) {
+void mf__help_about(void)
+{
     puts("moonfork " MF_VERSION " (" LUA_RELEASE ")");
 }
 
-void mf__help_lua_version(void) {
+void mf__help_lua_version(void)
+{
     puts(LUA_COPYRIGHT);
     fflush(stdout);
 }
 
-void mf__help_bad_option(const char *option) {
+void mf__help_bad_option(const char *option)
+{
     const char *format = "unrecognized option '%.200s' (--help shows the options)";
     if (strcmp(option, "-e") == 0 || strcmp(option, "-l") == 0)
         format = "'%.200s' needs argument (--help shows the options)";

@@ -26,7 +26,8 @@ static volatile sig_atomic_t ticks;      /* since the first signal that ends the
 static volatile sig_atomic_t insisting;  /* the hook stays, whoever catches its error */
 static volatile sig_atomic_t said;
 
-static const char *ending_text(void) {
+static const char *ending_text(void)
+{
     switch (ending) {
     case SIGTERM: return ": terminated\n";
     case SIGHUP: return ": hung up\n";
@@ -35,7 +36,8 @@ static const char *ending_text(void) {
 }
 
 /* One write, so that it is one line whoever else writes; safe in a handler. */
-void mf__interrupt_say(void) {
+void mf__interrupt_say(void)
+{
     if (said)
         return;
     said = 1;
@@ -49,26 +51,30 @@ void mf__interrupt_say(void) {
     }
 }
 
-static void end_hard(void) {
+static void end_hard(void)
+{
     mf__interrupt_say();
     _exit(128 + ending);
 }
 
-static void raise_in_chunk(lua_State *L, lua_Debug *ar) {
+static void raise_in_chunk(lua_State *L, lua_Debug *ar)
+{
     (void)ar;
     if (!insisting)
         lua_sethook(L, NULL, 0, 0);
     luaL_error(L, "interrupted!");
 }
 
-static void set_timer(int milliseconds) {
+static void set_timer(int milliseconds)
+{
     struct timeval step = {.tv_usec = milliseconds * 1000};
     struct itimerval timer = {.it_interval = step, .it_value = step};
     setitimer(ITIMER_REAL, &timer, NULL);
 }
 
 /* The ticks also wake a blocking call that began just after the signal had been handled. */
-static void on_tick(int signal_number) {
+static void on_tick(int signal_number)
+{
     (void)signal_number;
     ticks++;
     if (ticks >= HARD_END_TICKS)
@@ -79,7 +85,8 @@ static void on_tick(int signal_number) {
     }
 }
 
-static void set_handler(int signal_number, void (*handler)(int)) {
+static void set_handler(int signal_number, void (*handler)(int))
+{
     /* No SA_RESTART: a blocking call returns and lets the hook run. */
     struct sigaction action = {.sa_handler = handler};
     sigemptyset(&action.sa_mask);
@@ -90,14 +97,16 @@ static void set_handler(int signal_number, void (*handler)(int)) {
     sigaction(signal_number, &action, NULL);
 }
 
-static void begin_ending(int signal_number) {
+static void begin_ending(int signal_number)
+{
     ending = signal_number;
     ticks = 0;
     set_handler(SIGALRM, on_tick);
     set_timer(TICK_MS);
 }
 
-static void on_signal(int signal_number) {
+static void on_signal(int signal_number)
+{
     if (ending)
         end_hard();
     if (signal_number != SIGINT || !in_chunk) {
@@ -111,14 +120,16 @@ static void on_signal(int signal_number) {
     lua_sethook(state, raise_in_chunk, LUA_MASKCOUNT, 1);
 }
 
-static void watch_unless_ignored(int signal_number) {
+static void watch_unless_ignored(int signal_number)
+{
     struct sigaction present;
     sigaction(signal_number, NULL, &present);
     if (present.sa_handler != SIG_IGN)
         set_handler(signal_number, on_signal);
 }
 
-void mf__interrupt_watch(lua_State *L, const char *name) {
+void mf__interrupt_watch(lua_State *L, const char *name)
+{
     state = L;
     command_name = name;
     set_handler(SIGINT, on_signal);
@@ -126,14 +137,16 @@ void mf__interrupt_watch(lua_State *L, const char *name) {
     watch_unless_ignored(SIGHUP);
 }
 
-static void unwatch(int signal_number) {
+static void unwatch(int signal_number)
+{
     struct sigaction present;
     sigaction(signal_number, NULL, &present);
     if (present.sa_handler == on_signal)
         set_handler(signal_number, SIG_DFL);
 }
 
-void mf__interrupt_forget(void) {
+void mf__interrupt_forget(void)
+{
     if (ending)
         set_timer(0);
     unwatch(SIGINT);
@@ -143,11 +156,13 @@ void mf__interrupt_forget(void) {
         lua_sethook(state, NULL, 0, 0);
 }
 
-int mf__interrupt_signal(void) {
+int mf__interrupt_signal(void)
+{
     return ending;
 }
 
-void mf__interrupt_chunk(int begins) {
+void mf__interrupt_chunk(int begins)
+{
     in_chunk = begins;
     if (!begins && stop_chunk) {
         stop_chunk = 0;

@@ -15,7 +15,8 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-static void open_libraries(lua_State *L, const struct mf__commandline *line) {
+static void open_libraries(lua_State *L, const struct mf__commandline *line)
+{
     if (line->flags & MF__IGNORES_ENV) { /* the package library looks for this */
         lua_pushboolean(L, 1);
         lua_setfield(L, LUA_REGISTRYINDEX, "LUA_NOENV");
@@ -27,7 +28,8 @@ static void open_libraries(lua_State *L, const struct mf__commandline *line) {
 }
 
 /* Neither script nor option has said what to do: ask the user, or run what comes in on stdin. */
-static int run_stdin(lua_State *L) {
+static int run_stdin(lua_State *L)
+{
     if (!isatty(STDIN_FILENO))
         return mf__script_run_file(L, NULL);
     mf__help_lua_version();
@@ -36,7 +38,8 @@ static int run_stdin(lua_State *L) {
 }
 
 /* All that the command line asks for, up to the first error. Gives Lua's status. */
-static int run(lua_State *L, const struct mf__commandline *line) {
+static int run(lua_State *L, const struct mf__commandline *line)
+{
     int has_script = line->script < line->argc;
     int status = LUA_OK;
     if (!(line->flags & MF__IGNORES_ENV))
@@ -56,7 +59,8 @@ static int run(lua_State *L, const struct mf__commandline *line) {
 
 /* Called by Lua in protected mode, with the command line as its argument; gives whether all went
  * well. Errors of the script have been reported when it returns. */
-static int protected_run(lua_State *L) {
+static int protected_run(lua_State *L)
+{
     const struct mf__commandline *line = lua_touserdata(L, 1);
     luaL_checkversion(L);
     if (line->flags & MF__WANTS_VERSION)
@@ -67,12 +71,14 @@ static int protected_run(lua_State *L) {
     return 1;
 }
 
-static int protected_leave(lua_State *L) {
+static int protected_leave(lua_State *L)
+{
     mf__modules_leave(L, lua_toboolean(L, 1));
     return 0;
 }
 
-static int leave(lua_State *L, int failed) {
+static int leave(lua_State *L, int failed)
+{
     lua_pushcfunction(L, protected_leave);
     lua_pushboolean(L, failed);
     return lua_pcall(L, 1, 0, 0);
@@ -80,7 +86,8 @@ static int leave(lua_State *L, int failed) {
 
 /* The children do not outlive the script. A signal may come while they are joined; it changes what
  * is to be done with them. Gives whether the script may still count as a success. */
-static int leave_family(lua_State *L, int succeeded) {
+static int leave_family(lua_State *L, int succeeded)
+{
     int status = leave(L, !succeeded || mf__interrupt_signal() != 0);
     mf__report_status(L, status);
     if (status != LUA_OK || mf__interrupt_signal() != 0)
@@ -88,7 +95,8 @@ static int leave_family(lua_State *L, int succeeded) {
     return succeeded && status == LUA_OK;
 }
 
-static int run_state(lua_State *L, struct mf__commandline *line) {
+static int run_state(lua_State *L, struct mf__commandline *line)
+{
     mf__interrupt_watch(L, mf__report_get_name());
     lua_pushcfunction(L, protected_run);
     lua_pushlightuserdata(L, line);
@@ -105,7 +113,8 @@ static int run_state(lua_State *L, struct mf__commandline *line) {
     return succeeded ? EXIT_SUCCESS : EXIT_FAILURE;
 }
 
-int main(int argc, char **argv) {
+int main(int argc, char **argv)
+{
     struct mf__commandline line;
     if (argc > 0 && argv[0][0] != '\0')
         mf__report_name(argv[0]);

@@ -24,13 +24,15 @@ static const luaL_Reg builtin[] = {
     {NULL, NULL},
 };
 
-void mf__modules_preload(lua_State *L) {
+void mf__modules_preload(lua_State *L)
+{
     luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_PRELOAD_TABLE);
     luaL_setfuncs(L, builtin, 0);
     lua_pop(L, 1);
 }
 
-void mf__modules_leave(lua_State *L, int failed) {
+void mf__modules_leave(lua_State *L, int failed)
+{
 #ifdef MF_WITH_BINDINGS
     luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);
     int opened = lua_getfield(L, -1, "moonfork") != LUA_TNIL;

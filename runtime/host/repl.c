@@ -17,7 +17,8 @@
 enum { END_OF_INPUT = -1 };
 
 /* The user's prompt may be any object with a __tostring; it is asked anew for every line. */
-static void show_prompt(lua_State *L, int first) {
+static void show_prompt(lua_State *L, int first)
+{
     int top = lua_gettop(L);
     if (lua_getglobal(L, first ? "_PROMPT" : "_PROMPT2") == LUA_TNIL)
         fputs(first ? "> " : ">> ", stdout);
@@ -28,7 +29,8 @@ static void show_prompt(lua_State *L, int first) {
 }
 
 /* Pushes the next line of stdin without its newline. */
-static int push_line(lua_State *L, int first) {
+static int push_line(lua_State *L, int first)
+{
     show_prompt(L, first);
     char *line = NULL;
     size_t capacity = 0;
@@ -43,14 +45,16 @@ static int push_line(lua_State *L, int first) {
     return got;
 }
 
-static int load_text(lua_State *L, int index) {
+static int load_text(lua_State *L, int index)
+{
     size_t length;
     const char *text = lua_tolstring(L, index, &length);
     return luaL_loadbuffer(L, text, length, "=stdin");
 }
 
 /* Replaces the line at 1 by the chunk `return LINE`; leaves the line alone where that is none. */
-static int load_expression(lua_State *L) {
+static int load_expression(lua_State *L)
+{
     const char *line = lua_tostring(L, 1);
     lua_pushfstring(L, "return %s;", line[0] == '=' ? line + 1 : line);
     int status = load_text(L, -1);
@@ -63,7 +67,8 @@ static int load_expression(lua_State *L) {
 }
 
 /* Whether Lua's complaint, on the top of the stack, is that the text ended too early. */
-static int is_incomplete(lua_State *L, int status) {
+static int is_incomplete(lua_State *L, int status)
+{
     static const char mark[] = "<eof>";
     if (status != LUA_ERRSYNTAX)
         return 0;
@@ -74,7 +79,8 @@ static int is_incomplete(lua_State *L, int status) {
 
 /* Replaces the line at 1 by the chunk that it begins; what is still incomplete when stdin ends is
  * a syntax error. */
-static int load_statement(lua_State *L) {
+static int load_statement(lua_State *L)
+{
     if (lua_tostring(L, 1)[0] == '=') {
         lua_pushfstring(L, "return %s", lua_tostring(L, 1) + 1);
         lua_replace(L, 1);
@@ -92,7 +98,8 @@ static int load_statement(lua_State *L) {
     }
 }
 
-static int load_chunk(lua_State *L) {
+static int load_chunk(lua_State *L)
+{
     lua_settop(L, 0);
     if (!push_line(L, 1))
         return END_OF_INPUT;
@@ -101,7 +108,8 @@ static int load_chunk(lua_State *L) {
     return load_statement(L);
 }
 
-static void print_results(lua_State *L) {
+static void print_results(lua_State *L)
+{
     int count = lua_gettop(L);
     if (count == 0)
         return;
@@ -114,7 +122,8 @@ static void print_results(lua_State *L) {
     mf__report_line(lua_pushfstring(L, "error calling 'print' (%s)", text != NULL ? text : "?"));
 }
 
-static void run_chunk(lua_State *L) {
+static void run_chunk(lua_State *L)
+{
     mf__interrupt_chunk(1);
     int status = mf__report_call(L, 0, LUA_MULTRET);
     mf__interrupt_chunk(0);
@@ -122,7 +131,8 @@ static void run_chunk(lua_State *L) {
         print_results(L);
 }
 
-void mf__repl_run(lua_State *L) {
+void mf__repl_run(lua_State *L)
+{
     const char *name = mf__report_get_name();
     mf__report_name(NULL);
     int status;

@@ -9,15 +9,18 @@
 
 static const char *command_name = "moonfork";
 
-void mf__report_name(const char *name) {
+void mf__report_name(const char *name)
+{
     command_name = name;
 }
 
-const char *mf__report_get_name(void) {
+const char *mf__report_get_name(void)
+{
     return command_name;
 }
 
-void mf__report_line(const char *text) {
+void mf__report_line(const char *text)
+{
     fflush(stdout);
     if (command_name != NULL)
         fprintf(stderr, "%s: ", command_name);
@@ -26,7 +29,8 @@ void mf__report_line(const char *text) {
 }
 
 /* An object that says itself what it is (__tostring) is shown without a traceback. */
-static int with_traceback(lua_State *L) {
+static int with_traceback(lua_State *L)
+{
     const char *text = lua_tostring(L, 1);
     if (text == NULL) {
         if (luaL_callmeta(L, 1, "__tostring") && lua_type(L, -1) == LUA_TSTRING)
@@ -37,7 +41,8 @@ static int with_traceback(lua_State *L) {
     return 1;
 }
 
-int mf__report_call(lua_State *L, int args, int results) {
+int mf__report_call(lua_State *L, int args, int results)
+{
     int handler = lua_gettop(L) - args;
     lua_pushcfunction(L, with_traceback);
     lua_insert(L, handler);
@@ -46,7 +51,8 @@ int mf__report_call(lua_State *L, int args, int results) {
     return status;
 }
 
-int mf__report_status(lua_State *L, int status) {
+int mf__report_status(lua_State *L, int status)
+{
     if (status == LUA_OK)
         return status;
     const char *text = lua_tostring(L, -1);

@@ -8,7 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-void mf__script_set_arg(lua_State *L, const struct mf__commandline *line) {
+void mf__script_set_arg(lua_State *L, const struct mf__commandline *line)
+{
     /* Without a script the command itself is at 0. */
     int zero = line->script < line->argc ? line->script : 0;
     lua_createtable(L, line->argc - zero, zero + 1);
@@ -20,21 +21,25 @@ void mf__script_set_arg(lua_State *L, const struct mf__commandline *line) {
 }
 
 /* Calls the chunk on the stack if it could be loaded. */
-static int run_loaded(lua_State *L, int load_status) {
+static int run_loaded(lua_State *L, int load_status)
+{
     if (load_status == LUA_OK)
         load_status = mf__report_call(L, 0, 0);
     return mf__report_status(L, load_status);
 }
 
-static int run_text(lua_State *L, const char *text, const char *chunk_name) {
+static int run_text(lua_State *L, const char *text, const char *chunk_name)
+{
     return run_loaded(L, luaL_loadbuffer(L, text, strlen(text), chunk_name));
 }
 
-int mf__script_run_file(lua_State *L, const char *path) {
+int mf__script_run_file(lua_State *L, const char *path)
+{
     return run_loaded(L, luaL_loadfile(L, path));
 }
 
-int mf__script_run_init(lua_State *L) {
+int mf__script_run_init(lua_State *L)
+{
     const char *name = "=LUA_INIT_" LUA_VERSION_MAJOR "_" LUA_VERSION_MINOR;
     const char *text = getenv(name + 1);
     if (text == NULL) {
@@ -49,7 +54,8 @@ int mf__script_run_init(lua_State *L) {
 }
 
 /* `-l mod` and `-l global=mod`. */
-static int run_require(lua_State *L, const char *text) {
+static int run_require(lua_State *L, const char *text)
+{
     const char *equals = strchr(text, '=');
     const char *module = equals != NULL ? equals + 1 : text;
     if (equals != NULL)
@@ -68,7 +74,8 @@ static int run_require(lua_State *L, const char *text) {
     return status;
 }
 
-int mf__script_run_options(lua_State *L, const struct mf__commandline *line) {
+int mf__script_run_options(lua_State *L, const struct mf__commandline *line)
+{
     int index = 0;
     int status = LUA_OK;
     char *text;
@@ -85,7 +92,8 @@ int mf__script_run_options(lua_State *L, const struct mf__commandline *line) {
 }
 
 /* Pushes arg[1], arg[2] … as the script may have left them, and gives their number. */
-static int push_arguments(lua_State *L) {
+static int push_arguments(lua_State *L)
+{
     if (lua_getglobal(L, "arg") != LUA_TTABLE)
         luaL_error(L, "'arg' is not a table");
     int count = (int)luaL_len(L, -1);
@@ -97,7 +105,8 @@ static int push_arguments(lua_State *L) {
     return count;
 }
 
-int mf__script_run_main(lua_State *L, const struct mf__commandline *line) {
+int mf__script_run_main(lua_State *L, const struct mf__commandline *line)
+{
     const char *path = line->argv[line->script];
     int after_dashes = strcmp(line->argv[line->script - 1], "--") == 0;
     if (strcmp(path, "-") == 0 && !after_dashes)
