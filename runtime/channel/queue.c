@@ -1,0 +1,464 @@
+/* queue.c - put, get and the repair of a queue: see queue.h. */
+#include "queue.h"
+
+#include "object.h"
+#include "segment.h"
+#include "slot.h"
+#include "wait.h"
+
+#include <string.h>
+
+struct body {
+    /* constant */
+    uint64_t capacity;
+    _Atomic uint32_t closed;
+    uint32_t spare;
+    struct mf_wait not_empty, not_full;
+    _Atomic uint64_t lost; /* count << 32 | tag of the victim counted last */
+};
+_Static_assert(sizeof(struct body) <= sizeof(((struct mf_object *)0)->body), "fits its object");
+
+enum side { PUT, GET };
+
+static struct body *body(const mf_queue *q)
+{
+    return (struct body *)(uintptr_t)q->body;
+}
+
+static uint64_t tail(const mf_queue *q)
+{
+    return atomic_load(&q->end[PUT].at);
+}
+
+static uint64_t head(const mf_queue *q)
+{
+    return atomic_load(&q->end[GET].at);
+}
+
+/* --- locking an end, and what a dead holder left there ------------------------------------------
+ */
+
+/* Under the lock of a side: was the victim's move committed? Settles its intents either way. */
+static void settle_move(mf_queue *q, enum side side, struct mf_slot *s)
+{
+    uint64_t seq = atomic_load(&s->seq);
+    if (seq == MF_NO_SEQ)
+        return;
+    bool moved = atomic_load(&q->end[side].at) > seq;
+    if (moved == (side == PUT)) /* in the queue's hands, not in the victim's */
+        mf__note(&s->hand, 0);
+    if (side == GET && !moved) {
+        mf__note(&s->task, 0);
+        mf__note(&s->got, 0);
+    }
+    mf__note(&s->seq, MF_NO_SEQ);
+}
+
+static void settle_segment(mf_runtime *rt, mf_queue *q, enum side side, uint32_t victim)
+{
+    struct mf_slot *s = mf__slot_at(rt, victim);
+    struct mf_block *b = mf__block_at(rt, atomic_load(&s->segment));
+    if (!b)
+        return;
+    if (side == PUT && mf__segment_is_linked(rt, q->end[PUT].segment, b))
+        mf__block_disown(rt, b);
+    if (side == GET && q->end[GET].segment != mf__offset(rt, b))
+        mf__block_adopt(rt, b, victim);
+    mf__note(&s->segment, 0);
+}
+
+static void settle_side(mf_runtime *rt, mf_queue *q, enum side side)
+{
+    uint32_t victim = atomic_load(&q->end[side].lock.holder);
+    if (!victim)
+        return;
+    settle_segment(rt, q, side, victim - 1);
+    settle_move(q, side, mf__slot_at(rt, victim - 1));
+}
+
+static int lock(mf_runtime *rt, mf_queue *q, enum side side, int64_t deadline)
+{
+    struct mf_mutex *x = &q->end[side].lock;
+    int rc = mf__mutex_lock(x, rt->slot, deadline);
+    if (rc == MF_OWNER_DIED) {
+        settle_side(rt, q, side);
+        mf__mutex_settled(x, rt->slot);
+        rc = 0;
+    }
+    return rc;
+}
+
+static void unlock(mf_queue *q, enum side side)
+{
+    mf__mutex_unlock(&q->end[side].lock);
+}
+
+static void begin(mf_runtime *rt, const mf_queue *q)
+{
+    mf__note(&rt->self->busy, mf__object_index(rt, q) + 1);
+}
+
+static void end(mf_runtime *rt)
+{
+    mf__note(&rt->self->busy, 0);
+}
+
+/* --- birth and end ------------------------------------------------------------------------------
+ */
+
+int mf_queue_new(mf_runtime *rt, uint64_t capacity, mf_queue **ret_q)
+{
+    mf_queue *q;
+    if (mf__object_new(rt, MF_KIND_QUEUE, &q) < 0)
+        return MF_ENOMEM;
+    struct mf_block *b = mf__segment_new(rt, 0, 0);
+    if (!b) {
+        mf__object_drop(rt, q);
+        return MF_ENOMEM;
+    }
+    body(q)->capacity = capacity;
+    begin(rt, q);
+    /* As at put: in slot.segment from before it is linked until it is no longer ours. */
+    lock(rt, q, PUT, MF_FOREVER);
+    mf__note(&rt->self->segment, mf__offset(rt, b));
+    q->end[PUT].segment = mf__offset(rt, b);
+    q->end[GET].segment = mf__offset(rt, b);
+    mf__block_disown(rt, b);
+    mf__note(&rt->self->segment, 0);
+    unlock(q, PUT);
+    end(rt);
+    *ret_q = q;
+    return 0;
+}
+
+void mf_queue_close(mf_runtime *rt, mf_queue *q)
+{
+    begin(rt, q);
+    atomic_store(&body(q)->closed, 1);
+    mf__wait_wake_all(&body(q)->not_empty);
+    mf__wait_wake_all(&body(q)->not_full);
+    end(rt);
+}
+
+/* --- put ----------------------------------------------------------------------------------------
+ */
+
+/* The descriptor that the next message goes to, with a segment around it. Under the lock. */
+static struct mf_descriptor *next_descriptor(mf_runtime *rt, mf_queue *q)
+{
+    struct mf_end *e = &q->end[PUT];
+    struct mf_segment *s = mf__segment_at(rt, e->segment);
+    uint64_t seq = atomic_load_explicit(&e->at, memory_order_relaxed);
+    if (seq - s->base < s->capacity)
+        return &s->descriptor[seq - s->base];
+    if (!s->next) {
+        struct mf_block *b = mf__segment_new(rt, seq, s->capacity);
+        if (!b)
+            return NULL;
+        mf__note(&rt->self->segment, mf__offset(rt, b));
+        s->next = mf__offset(rt, b);
+        mf__block_disown(rt, b);
+        mf__note(&rt->self->segment, 0);
+    }
+    e->segment = s->next;
+    return mf__segment_at(rt, e->segment)->descriptor;
+}
+
+/* What is put: bytes that fit a descriptor, or a block. */
+struct parcel {
+    const void *data;
+    struct mf_block *block;
+    size_t size;
+    uint32_t handles;
+};
+
+/* One try, under the lock. 0, MF_EFULL, MF_ECLOSED or MF_ENOMEM. */
+static int put_locked(mf_runtime *rt, mf_queue *q, const struct parcel *p)
+{
+    struct body *b = body(q);
+    if (atomic_load_explicit(&b->closed, memory_order_relaxed))
+        return MF_ECLOSED;
+    uint64_t seq = atomic_load_explicit(&q->end[PUT].at, memory_order_relaxed);
+    if (b->capacity && seq - head(q) >= b->capacity)
+        return MF_EFULL;
+    struct mf_descriptor *d = next_descriptor(rt, q);
+    if (!d)
+        return MF_ENOMEM;
+    d->size = p->size;
+    d->handles = p->handles;
+    if (!p->block) {
+        d->block = 0;
+        memcpy(d->small, p->data, p->size);
+        atomic_store(&q->end[PUT].at, seq + 1); /* the commit */
+        return 0;
+    }
+    d->block = mf__offset(rt, p->block);
+    mf__note(&rt->self->seq, seq);
+    mf__block_to_hand(rt, p->block);
+    atomic_store(&q->end[PUT].at, seq + 1); /* the commit */
+    mf__note(&rt->self->hand, 0);
+    mf__note(&rt->self->seq, MF_NO_SEQ);
+    return 0;
+}
+
+static int try_put(mf_runtime *rt, mf_queue *q, const struct parcel *p, int64_t deadline)
+{
+    int rc = lock(rt, q, PUT, deadline);
+    if (rc < 0)
+        return rc;
+    rc = put_locked(rt, q, p);
+    unlock(q, PUT);
+    if (rc == 0)
+        mf__wait_wake(&body(q)->not_empty);
+    return rc;
+}
+
+static int put(mf_runtime *rt, mf_queue *q, const struct parcel *p, int64_t deadline)
+{
+    int rc;
+    begin(rt, q);
+    while ((rc = try_put(rt, q, p, deadline ? deadline : MF_FOREVER)) == MF_EFULL && deadline) {
+        struct body *b = body(q);
+        if (mf__wait_spin(rt, &q->end[GET].at, tail(q) - b->capacity))
+            continue;
+        uint32_t ticket = mf__wait_prepare(&b->not_full);
+        if (tail(q) - head(q) < b->capacity || mf_queue_is_closed(q))
+            continue;
+        rc = mf__wait_sleep(rt, &b->not_full, ticket, deadline);
+        if (rc < 0)
+            break;
+    }
+    end(rt);
+    return rc;
+}
+
+int mf__queue_put_block(mf_runtime *rt, mf_queue *q, struct mf_block *b, size_t size, uint32_t n,
+                        int64_t deadline)
+{
+    return put(rt, q, &(struct parcel){.block = b, .size = size, .handles = n}, deadline);
+}
+
+int mf_queue_put(mf_runtime *rt, mf_queue *q, const void *data, size_t size,
+                 const uint64_t *handles, uint32_t n, int64_t deadline)
+{
+    if (size <= MF_INLINE && n == 0)
+        return put(rt, q, &(struct parcel){.data = data, .size = size}, deadline);
+    struct mf_block *b;
+    int rc = mf__message_new(rt, data, size, handles, n, &b, NULL);
+    if (rc < 0)
+        return rc;
+    rc = mf__queue_put_block(rt, q, b, size, n, deadline);
+    if (rc < 0)
+        mf__block_free(rt, b);
+    return rc;
+}
+
+/* --- get ----------------------------------------------------------------------------------------
+ */
+
+/* The descriptor of the oldest message; *ret_old is a segment to free when the lock is left. */
+static struct mf_descriptor *oldest(mf_runtime *rt, mf_queue *q, struct mf_block **ret_old)
+{
+    struct mf_end *e = &q->end[GET];
+    struct mf_segment *s = mf__segment_at(rt, e->segment);
+    uint64_t seq = atomic_load_explicit(&e->at, memory_order_relaxed);
+    if (seq - s->base >= s->capacity) {
+        struct mf_block *b = mf__block_at(rt, e->segment);
+        mf__note(&rt->self->segment, e->segment);
+        e->segment = s->next;
+        mf__block_adopt(rt, b, rt->slot);
+        mf__note(&rt->self->segment, 0);
+        *ret_old = b;
+        s = mf__segment_at(rt, e->segment);
+    }
+    return &s->descriptor[seq - s->base];
+}
+
+/* Fills m from a descriptor whose message is now ours alone. */
+static void receive(mf_runtime *rt, struct mf_message *m, const struct mf_descriptor *d)
+{
+    m->size = d->size;
+    m->handle_count = d->handles;
+    m->block = mf__block_at(rt, d->block);
+    if (m->block) {
+        m->handles = (const uint64_t *)m->block->payload;
+        m->data = m->block->payload + d->handles * sizeof(uint64_t);
+    } else {
+        memcpy(m->small, d->small, sizeof m->small);
+        m->handles = NULL;
+        m->data = m->small;
+    }
+}
+
+/* One try, under the lock. 0, MF_EEMPTY or MF_ECLOSED. */
+static int get_locked(mf_runtime *rt, mf_queue *q, struct mf_message *m, bool task,
+                      struct mf_block **ret_old)
+{
+    uint64_t seq = atomic_load_explicit(&q->end[GET].at, memory_order_relaxed);
+    /* closed before tail: what was put before the close is seen. */
+    bool closed = mf_queue_is_closed(q);
+    if (seq == tail(q))
+        return closed ? MF_ECLOSED : MF_EEMPTY;
+    struct mf_descriptor *d = oldest(rt, q, ret_old);
+    struct mf_slot *s = rt->self;
+    receive(rt, m, d);
+    mf__note(&s->seq, seq);
+    if (task)
+        mf__note(&s->task, *(const uint64_t *)m->data);
+    else
+        mf__note(&s->got, mf__object_index(rt, q) + 1);
+    mf__note(&s->hand, d->block);
+    atomic_store(&q->end[GET].at, seq + 1); /* the commit */
+    mf__note(&s->seq, MF_NO_SEQ);
+    return 0;
+}
+
+static int try_get(mf_runtime *rt, mf_queue *q, struct mf_message *m, bool task, int64_t deadline)
+{
+    struct mf_block *old = NULL;
+    int rc = lock(rt, q, GET, deadline);
+    if (rc < 0)
+        return rc;
+    rc = get_locked(rt, q, m, task, &old);
+    unlock(q, GET);
+    if (rc == 0 && m->block)
+        mf__block_from_hand(rt, m->block);
+    if (rc == 0 && body(q)->capacity)
+        mf__wait_wake(&body(q)->not_full);
+    if (old)
+        mf__block_free(rt, old);
+    return rc;
+}
+
+static bool looks_empty(const mf_queue *q)
+{
+    return head(q) == tail(q) && !mf_queue_is_closed(q);
+}
+
+static int get(mf_runtime *rt, mf_queue *q, struct mf_message *m, bool task, int64_t deadline)
+{
+    int rc;
+    begin(rt, q);
+    for (;;) {
+        /* An empty queue is left in peace: who waits reads tail, and takes no lock. */
+        rc = looks_empty(q) ? MF_EEMPTY : try_get(rt, q, m, task, deadline ? deadline : MF_FOREVER);
+        if (rc != MF_EEMPTY || !deadline)
+            break;
+        struct mf_wait *w = &body(q)->not_empty;
+        if (mf__wait_spin(rt, &q->end[PUT].at, head(q)))
+            continue;
+        uint32_t ticket = mf__wait_prepare(w);
+        if (!looks_empty(q))
+            continue;
+        rc = mf__wait_sleep(rt, w, ticket, deadline);
+        if (rc < 0)
+            break;
+    }
+    end(rt);
+    return rc;
+}
+
+int mf__queue_get(mf_runtime *rt, mf_queue *q, struct mf_message *ret_m, int64_t deadline)
+{
+    return get(rt, q, ret_m, false, deadline);
+}
+
+int mf__queue_get_task(mf_runtime *rt, mf_queue *q, uint64_t *ret_task, int64_t deadline)
+{
+    struct mf_message m;
+    int rc = get(rt, q, &m, true, deadline);
+    if (rc == 0)
+        *ret_task = atomic_load_explicit(&rt->self->task, memory_order_relaxed);
+    return rc;
+}
+
+void mf__queue_delivered(mf_runtime *rt)
+{
+    mf__note(&rt->self->got, 0);
+}
+
+/* --- looking ------------------------------------------------------------------------------------
+ */
+
+bool mf_queue_is_closed(const mf_queue *q)
+{
+    return atomic_load(&body(q)->closed) != 0;
+}
+
+uint64_t mf_queue_size(const mf_queue *q)
+{
+    uint64_t h = head(q), t = tail(q);
+    return t - h;
+}
+
+uint64_t mf_queue_capacity(const mf_queue *q)
+{
+    return body(q)->capacity;
+}
+
+void mf_queue_stats(const mf_queue *q, struct mf_queue_stats *ret)
+{
+    uint64_t h = head(q);
+    ret->put = tail(q);
+    ret->queued = ret->put - h;
+    ret->lost = atomic_load(&body(q)->lost) >> 32;
+    ret->got = h - ret->lost;
+}
+
+/* --- the kind -----------------------------------------------------------------------------------
+ */
+
+/* Counts the message that the dead had taken and not delivered, once for each death. */
+static void count_lost(mf_queue *q, struct mf_slot *dead)
+{
+    uint64_t lost = atomic_load(&body(q)->lost);
+    uint32_t victim = (uint32_t)atomic_load(&dead->pid);
+    if ((uint32_t)lost != victim)
+        atomic_store(&body(q)->lost, ((lost >> 32) + 1) << 32 | victim);
+    mf__note(&dead->got, 0);
+}
+
+static void settle(mf_runtime *rt, struct mf_object *q, struct mf_slot *dead)
+{
+    lock(rt, q, PUT, MF_FOREVER); /* settles a death inside */
+    unlock(q, PUT);
+    lock(rt, q, GET, MF_FOREVER);
+    if (atomic_load(&dead->got) == mf__object_index(rt, q) + 1)
+        count_lost(q, dead);
+    unlock(q, GET);
+    mf__wait_wake_all(&body(q)->not_empty);
+    mf__wait_wake_all(&body(q)->not_full);
+}
+
+/* Gives back the segment that consumers stand in, and steps to the next. */
+static void free_segment(mf_runtime *rt, mf_queue *q)
+{
+    struct mf_block *b = mf__block_at(rt, q->end[GET].segment);
+    lock(rt, q, GET, MF_FOREVER);
+    mf__note(&rt->self->segment, mf__offset(rt, b));
+    q->end[GET].segment = mf__segment_at(rt, q->end[GET].segment)->next;
+    mf__block_adopt(rt, b, rt->slot);
+    mf__note(&rt->self->segment, 0);
+    unlock(q, GET);
+    mf__block_free(rt, b);
+}
+
+static void destroy(mf_runtime *rt, struct mf_object *q)
+{
+    struct mf_message m;
+    begin(rt, q);
+    lock(rt, q, PUT, MF_FOREVER); /* settles a death inside */
+    if (!q->end[GET].segment)
+        q->end[GET].segment = q->end[PUT].segment; /* its maker was killed in between */
+    unlock(q, PUT);
+    while (q->end[GET].segment && try_get(rt, q, &m, false, MF_FOREVER) == 0) {
+        mf__queue_delivered(rt);
+        mf__message_free(rt, &m);
+    }
+    q->end[PUT].segment = 0;
+    while (q->end[GET].segment)
+        free_segment(rt, q);
+    end(rt);
+}
+
+const struct mf_kind mf__queue_kind = {.settle = settle, .destroy = destroy};

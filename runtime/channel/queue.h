@@ -1,0 +1,78 @@
+/*
+ * queue.h - the one queue: many producers, many consumers, messages in order.
+ *
+ * Roles: any process that holds the queue may put and get. Producers meet at end[0], consumers at
+ * end[1]; the two sides share no lock.
+ *
+ * field                writer                       protected by      reader
+ * end[0].at (tail)     producer: THE commit of put  end[0].lock       all
+ * end[0].segment       producer                     end[0].lock       producers
+ * end[1].at (head)     consumer: THE commit of get  end[1].lock       all
+ * end[1].segment       consumer                     end[1].lock       consumers
+ * descriptor[seq]      producer, before tail        end[0].lock       consumer of seq
+ * segment.next         producer, before tail        end[0].lock       consumers
+ * capacity             at birth                     constant          all
+ * closed               anyone, 0 -> 1               -                 all
+ * lost                 who settles a death          end[1].lock       all
+ *
+ * tail and head are numbers of messages since birth; the store of tail (release) pairs with its
+ * load by consumers (acquire), and covers the descriptor and its payload. Segments are linked
+ * rings that a consumer leaves for good when it has read their last descriptor.
+ *
+ * If a process dies at put: before the store of tail nothing happened, and its block is in its slot
+ * (hand); at or after it the message is in. Between the store and the emptying of hand, slot.seq
+ * tells: whoever takes the lock over, or settles the death, compares it with tail. At get likewise
+ * with head: the message is the dead one's from the store on, and is counted as lost unless it had
+ * been delivered. A new segment is in slot.segment until it is linked; an old one until it is
+ * freed.
+ */
+#ifndef MF_QUEUE_H
+#define MF_QUEUE_H
+
+#include "message.h"
+
+typedef struct mf_object mf_queue;
+
+struct mf_queue_stats {
+    uint64_t put, got, queued, lost; /* put = got + queued + lost */
+};
+
+/* Makes a queue, held by this process; capacity is the most messages in it, 0 for no bound but the
+ * arena's budget. MF_ENOMEM. */
+int mf_queue_new(mf_runtime *rt, uint64_t capacity, mf_queue **ret_q);
+
+/* Puts a copy of the bytes, and keeps the objects of handles meanwhile. Sleeps while a bounded
+ * queue is full, until the deadline (clock.h; 0 does not sleep). 0; MF_EFULL (deadline 0),
+ * MF_ETIMEOUT, MF_ECLOSED, MF_ENOMEM, MF_EINTR: then nothing was put. */
+int mf_queue_put(mf_runtime *rt, mf_queue *q, const void *data, size_t size,
+                 const uint64_t *handles, uint32_t n, int64_t deadline);
+
+/* Puts a block made with mf__message_new, or (n_handles 0) any block that this process owns; the
+ * queue owns it when 0 is returned, the caller otherwise. */
+int mf__queue_put_block(mf_runtime *rt, mf_queue *q, struct mf_block *b, size_t size, uint32_t n,
+                        int64_t deadline);
+
+/* Takes the oldest message, sleeping until the deadline. 0; MF_EEMPTY (deadline 0), MF_ETIMEOUT,
+ * MF_ECLOSED (closed and drained), MF_EINTR. Call mf__queue_delivered when the caller has made use
+ * of it (until then its death counts it lost), then mf__message_free. */
+int mf__queue_get(mf_runtime *rt, mf_queue *q, struct mf_message *ret_m, int64_t deadline);
+void mf__queue_delivered(mf_runtime *rt);
+
+/* As mf__queue_get for a queue of 8-byte items that stand for tasks: the item is in self->task
+ * before it leaves the queue, so that who settles this process's death finds it there or in the
+ * queue, never in both or neither. */
+int mf__queue_get_task(mf_runtime *rt, mf_queue *q, uint64_t *ret_task, int64_t deadline);
+
+/* No more puts; gets go on until it is drained; all sleepers look again. */
+void mf_queue_close(mf_runtime *rt, mf_queue *q);
+
+bool mf_queue_is_closed(const mf_queue *q);
+uint64_t mf_queue_size(const mf_queue *q);
+uint64_t mf_queue_capacity(const mf_queue *q);
+
+/* A snapshot; exact when nobody puts or gets. */
+void mf_queue_stats(const mf_queue *q, struct mf_queue_stats *ret);
+
+extern const struct mf_kind mf__queue_kind;
+
+#endif

@@ -1,0 +1,33 @@
+/* segment.c - the pieces of a queue: see segment.h. */
+#include "segment.h"
+
+#define FIRST 15u
+#define MOST 511u
+
+struct mf_block *mf__segment_new(mf_runtime *rt, uint64_t base, uint64_t capacity_before)
+{
+    uint64_t capacity = capacity_before ? capacity_before * 2 + 1 : FIRST;
+    if (capacity > MOST)
+        capacity = MOST;
+    struct mf_block *b = mf__block_new(
+        rt, sizeof(struct mf_segment) + capacity * sizeof(struct mf_descriptor), rt->slot);
+    if (!b)
+        return NULL;
+    struct mf_segment *s = (struct mf_segment *)b->payload;
+    s->base = base;
+    s->capacity = capacity;
+    s->next = 0;
+    return b;
+}
+
+struct mf_segment *mf__segment_at(const mf_runtime *rt, uint64_t block)
+{
+    return (struct mf_segment *)mf__block_at(rt, block)->payload;
+}
+
+bool mf__segment_is_linked(const mf_runtime *rt, uint64_t block, const struct mf_block *b)
+{
+    if (!block)
+        return false;
+    return block == mf__offset(rt, b) || mf__segment_at(rt, block)->next == mf__offset(rt, b);
+}

@@ -1,0 +1,37 @@
+/*
+ * segment.h - the linked pieces of a queue: an array of descriptors, one a message.
+ */
+#ifndef MF_SEGMENT_H
+#define MF_SEGMENT_H
+
+#include "block.h"
+#include "message.h"
+
+/* One message. A cache line, so that producer and consumer of neighbours do not share one. */
+struct mf_descriptor {
+    uint64_t size : 40, handles : 24;
+    uint64_t block; /* offset, or 0: the bytes are in small */
+    uint8_t small[MF_INLINE];
+};
+_Static_assert(sizeof(struct mf_descriptor) == 64, "one cache line");
+
+/* The payload of a block. 48 bytes and the block's 16 before the first descriptor. */
+struct mf_segment {
+    uint64_t base;     /* number of the first message */
+    uint64_t capacity; /* messages */
+    uint64_t next;     /* offset of the next segment's block, 0 while there is none */
+    uint64_t spare[3];
+    struct mf_descriptor descriptor[];
+};
+_Static_assert(sizeof(struct mf_segment) == 48, "descriptors stand on cache lines");
+
+/* The block of a new segment, owned by this process: twice as large as the one before, from 15
+ * messages (1 KiB) to 511 (32 KiB). NULL when the budget is used up. */
+struct mf_block *mf__segment_new(mf_runtime *rt, uint64_t base, uint64_t capacity_before);
+
+struct mf_segment *mf__segment_at(const mf_runtime *rt, uint64_t block);
+
+/* Is b the segment at `block`, or linked right behind it? */
+bool mf__segment_is_linked(const mf_runtime *rt, uint64_t block, const struct mf_block *b);
+
+#endif

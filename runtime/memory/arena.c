@@ -1,0 +1,144 @@
+/* arena.c - reserving, entering and leaving the shared range: see arena.h. */
+#include "arena.h"
+
+#include "block.h"
+#include "cpu.h"
+#include "death.h"
+#include "entropy.h"
+#include "object.h"
+#include "slot.h"
+#include "unit.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#define MAGIC UINT64_C(0x6b726f666e6f6f6d) /* "moonfork" */
+#define PAGE 4096u
+#define SMALLEST ((size_t)16 << 20)
+#define LARGEST ((size_t)64 << 30)
+
+static size_t choose_reserve(void)
+{
+    struct rlimit as;
+    size_t want = LARGEST;
+    if (getrlimit(RLIMIT_AS, &as) == 0 && as.rlim_cur != RLIM_INFINITY && as.rlim_cur / 4 < want)
+        want = as.rlim_cur / 4;
+    return want;
+}
+
+/* The range, as large as wanted or as mmap agrees to. */
+static struct mf_arena *reserve(size_t want, size_t *ret_size)
+{
+    for (want &= ~(size_t)(MF_UNIT - 1); want >= SMALLEST;
+         want = want / 2 & ~(size_t)(MF_UNIT - 1)) {
+        void *p = mmap(NULL, want, PROT_READ | PROT_WRITE,
+                       MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+        if (p != MAP_FAILED) {
+            *ret_size = want;
+            return p;
+        }
+    }
+    return NULL;
+}
+
+/* A private page that the kernel empties in any child. */
+static uint32_t *new_token(void)
+{
+    void *p = mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (p == MAP_FAILED)
+        return NULL;
+    if (madvise(p, PAGE, MADV_WIPEONFORK) != 0) {
+        munmap(p, PAGE);
+        return NULL;
+    }
+    return p;
+}
+
+static uint64_t round_up(uint64_t n, uint64_t grain)
+{
+    return (n + grain - 1) / grain * grain;
+}
+
+/* Lays the parts out behind each other: see the picture in arena.h. */
+static void lay_out(mf_runtime *rt, size_t size, size_t budget)
+{
+    struct mf_arena *a = rt->arena;
+    uint64_t objects = size / 64 / sizeof(struct mf_object);
+    a->magic = MAGIC;
+    a->reserve = size;
+    a->slots_at = round_up(sizeof *a, PAGE);
+    a->objects_at = round_up(a->slots_at + MF_SLOTS * sizeof(struct mf_slot), PAGE);
+    a->map_at = round_up(a->objects_at + objects * sizeof(struct mf_object), PAGE);
+    a->units_at = round_up(a->map_at + size / MF_UNIT * sizeof(uint32_t), MF_UNIT);
+    a->family = mf__entropy() | 1;
+    uint64_t units = (size - a->units_at) / MF_UNIT;
+    if (!budget)
+        budget = mf__memory_limit() / 2;
+    uint64_t allowed = budget / MF_UNIT ? budget / MF_UNIT : 1;
+    mf__units_init(rt, (uint32_t)units, (uint32_t)(allowed < units ? allowed : units));
+    mf__blocks_init(rt);
+    mf__objects_init(rt, (uint32_t)objects);
+    mf__slots_init(rt);
+    mf__mutex_init(&a->watch);
+}
+
+int mf__arena_open(const struct mf_arena_options *options, mf_runtime **ret_rt)
+{
+    size_t size = options && options->reserve ? options->reserve : choose_reserve();
+    mf_runtime *rt = calloc(1, sizeof *rt);
+    if (!rt)
+        return MF_ENOMEM;
+    rt->token = new_token();
+    rt->arena = rt->token ? reserve(size, &size) : NULL;
+    if (!rt->arena) {
+        if (rt->token)
+            munmap(rt->token, PAGE);
+        free(rt);
+        return MF_ENOMEM;
+    }
+    lay_out(rt, size, options ? options->budget : 0);
+    *rt->token = 1;
+    rt->self = mf__slot_at(rt, 0);
+    rt->pid = getpid();
+    rt->cpus = mf__cpu_count();
+    mf__slot_enter_first(rt, rt->pid);
+    *ret_rt = rt;
+    return 0;
+}
+
+int mf__arena_adopt(mf_runtime *rt, uint32_t slot)
+{
+    rt->slot = slot;
+    rt->self = mf__slot_at(rt, slot);
+    rt->pid = getpid();
+    rt->supervisors = NULL; /* they and the list below are about the parent's children */
+    rt->children = NULL;
+    rt->supervising = rt->burying = rt->more_to_bury = rt->watching = false;
+    *rt->token = 1;
+    return mf__slot_enter(rt, slot, rt->pid);
+}
+
+void mf__arena_leave(mf_runtime *rt, int status)
+{
+    if (mf__alive(rt) < 0)
+        return;
+    mf__death_clean_self(rt);
+    mf__slot_leave(rt, status);
+}
+
+void mf__arena_close(mf_runtime *rt)
+{
+    if (!rt)
+        return;
+    munmap(rt->arena, rt->arena->reserve);
+    munmap(rt->token, PAGE);
+    free(rt);
+}
+
+uint64_t mf__serial(mf_runtime *rt)
+{
+    return atomic_fetch_add_explicit(&rt->arena->serials, 1, memory_order_relaxed) + 1;
+}

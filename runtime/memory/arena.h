@@ -1,0 +1,170 @@
+/*
+ * arena.h - the memory that a family of processes shares, and what each process keeps of it.
+ *
+ * The first process reserves one range of shared virtual memory before its first fork; every later
+ * process of the family inherits it at the same address. It has no name: the kernel frees it with
+ * the last process. Shared structures hold offsets from its start, never pointers.
+ *
+ *     | header | slots: one a process | objects: queues, locks | unit map | units of 64 KiB: blocks
+ * |
+ *
+ * `mf_runtime` is private to a process (to one thread of it at a time): where the arena is and
+ * which slot is its own. A forked child must not use its parent's; process.c gives it one.
+ */
+#ifndef MF_ARENA_H
+#define MF_ARENA_H
+
+#include "clock.h"
+#include "error.h"
+#include "mutex.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum {
+    MF_SLOTS = 2048,     /* processes alive (or not yet reaped) at one time in a family */
+    MF_CLASSES = 38,     /* sizes of small blocks: see block.c */
+    MF_UNIT = 64 * 1024, /* the grain of the unit map */
+    MF_FREE_HINTS = 16,  /* runs freed last, to be used first: their pages are hot */
+};
+
+typedef struct mf_runtime mf_runtime;
+struct mf_slot;
+struct mf_object;
+struct mf_process;
+
+/* Blocks of one size. `free` and `carve` are each changed by one store under `lock`. */
+struct mf_class {
+    _Alignas(64) struct mf_mutex lock;
+    uint64_t free;  /* offset of the first free block, 0 for none; linked through block.next */
+    uint64_t carve; /* slab's unit << 32 | blocks carved from it so far; 0 before the first slab */
+};
+
+struct mf_unit_pool {
+    _Alignas(64) struct mf_mutex lock;
+    uint32_t top;    /* units from here on were never used */
+    uint32_t used;   /* units in use; derived from the map, recounted after a death inside */
+    uint32_t budget; /* units that may be in use */
+    uint32_t max;
+    uint32_t hint;                 /* next place in hints */
+    uint32_t hints[MF_FREE_HINTS]; /* units where free runs may begin; the map decides */
+};
+
+/* Two words to write as if at once: armed by one store, done again after a death. */
+struct mf_journal {
+    _Atomic uint32_t armed;
+    uint32_t n;
+    struct {
+        uint64_t at, value;
+    } write[2];
+};
+
+struct mf_object_pool {
+    _Alignas(64) struct mf_mutex lock; /* guards references, holders and the free list */
+    struct mf_journal journal;
+    _Atomic uint32_t top; /* objects from here on were never used */
+    uint32_t free;        /* index + 1 of the first free object; linked through object.next */
+    uint32_t max;
+};
+
+struct mf_arena {
+    uint64_t magic;
+    uint64_t reserve;                                /* bytes; constant */
+    uint64_t slots_at, objects_at, map_at, units_at; /* offsets; constant */
+    uint64_t family;                                 /* random; constant */
+    _Atomic uint32_t slot_top;                       /* slots from here on were never used */
+    _Atomic uint32_t deaths;                         /* grows with each death that was settled */
+    _Atomic uint64_t serials;                        /* source of numbers unique in the family */
+    _Atomic uint64_t late_wakes; /* sleepers that found something at a re-check: must stay 0 */
+    struct mf_mutex watch;       /* role: the one sleeper that looks for deaths often */
+    struct mf_unit_pool units;
+    struct mf_object_pool objects;
+    struct mf_class classes[MF_CLASSES];
+};
+
+/* What the layers above do for their kind of object when a process died or its last holder left.
+ * All are idempotent: who runs them may be killed inside and be followed by another. */
+struct mf_kind {
+    /* The dead held this object's mutexes or was busy with it: settle its intents, wake all. */
+    void (*settle)(mf_runtime *rt, struct mf_object *o, struct mf_slot *dead);
+    /* Any process died while this object is there: a lock passes on. */
+    void (*bereave)(mf_runtime *rt, struct mf_object *o, struct mf_slot *dead);
+    /* No holder is left: give back all that the object owns. */
+    void (*destroy)(mf_runtime *rt, struct mf_object *o);
+};
+
+enum { MF_KIND_FREE = 0, MF_KIND_QUEUE, MF_KIND_LOCK, MF_KINDS };
+
+/* Called inside waits of this process, at the latest every 100 ms, and when a death was settled. */
+struct mf_supervisor {
+    void (*look)(struct mf_supervisor *self);
+    struct mf_supervisor *next;
+};
+
+struct mf_runtime {
+    struct mf_arena *arena;
+    struct mf_slot *self;
+    uint32_t slot;   /* index of self */
+    uint32_t *token; /* a page that forks wipe: 0 in a process that somebody else forked */
+    int32_t pid;     /* of this process */
+    int cpus;        /* that it may use */
+    const struct mf_kind *kinds[MF_KINDS];
+    struct mf_supervisor *supervisors;
+    struct mf_process *children; /* of process.c */
+    bool supervising;            /* guards against re-entry */
+    bool burying, more_to_bury;  /* see object.c */
+    bool watching;               /* this process holds arena->watch */
+    uint32_t deaths_seen;
+    uint32_t spin; /* adaptive length of the busy wait: see wait.c */
+};
+
+struct mf_arena_options {
+    size_t reserve; /* bytes of address space; 0: chosen */
+    size_t budget;  /* bytes that may be in use; 0: half of what the machine or cgroup gives */
+};
+
+/* Makes an arena and its first process. MF_ENOMEM when no range could be reserved. */
+int mf__arena_open(const struct mf_arena_options *options, mf_runtime **ret_rt);
+
+/* Gives the slot up: cleans it as a death would, and leaves there the exit status for a parent who
+ * cannot reap. Nothing in a process that somebody else forked. */
+void mf__arena_leave(mf_runtime *rt, int status);
+
+/* Unmaps and frees, after mf__arena_leave. NULL is fine. */
+void mf__arena_close(mf_runtime *rt);
+
+/* 0, or MF_EFORKED when this process was forked by other means than process.c. */
+static inline int mf__alive(const mf_runtime *rt)
+{
+    return *rt->token ? 0 : MF_EFORKED;
+}
+
+/* In a child just forked: the runtime, a copy of the parent's, becomes this process's own and
+ * enters the slot. MF_EDIED when the parent has died meanwhile. */
+int mf__arena_adopt(mf_runtime *rt, uint32_t slot);
+
+/* A number that nobody else in the family gets; never 0. */
+uint64_t mf__serial(mf_runtime *rt);
+
+/* Writes a field that tells what this process has in hand. Only a process that outlives this one
+ * reads it, and the kernel lets it see exactly what was executed: all that is needed is that the
+ * compiler keeps the order. */
+#define mf__note(field, value)                                                                     \
+    do {                                                                                           \
+        atomic_signal_fence(memory_order_seq_cst);                                                 \
+        atomic_store_explicit(field, value, memory_order_relaxed);                                 \
+        atomic_signal_fence(memory_order_seq_cst);                                                 \
+    } while (0)
+
+static inline void *mf__at(const mf_runtime *rt, uint64_t offset)
+{
+    return (uint8_t *)rt->arena + offset;
+}
+
+static inline uint64_t mf__offset(const mf_runtime *rt, const void *p)
+{
+    return (uint64_t)((const uint8_t *)p - (const uint8_t *)rt->arena);
+}
+
+#endif

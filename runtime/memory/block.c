@@ -1,0 +1,318 @@
+/* block.c - small and large blocks of the arena: see block.h. */
+#include "block.h"
+
+#include "object.h"
+#include "slot.h"
+#include "unit.h"
+
+#define LARGEST_CLASS 36 /* 32 KiB */
+#define SLAB_UNITS 4u    /* a slab: 256 KiB */
+#define LARGE MF_RUN_LARGE
+
+/* Class c is (4 + c % 4) << (c / 4 + 4) bytes, header included: 64 80 96 112 128 160 ... 32768. */
+static uint32_t class_size(uint32_t c)
+{
+    return (4 + c % 4) << (c / 4 + 4);
+}
+
+static uint32_t class_of(size_t size)
+{
+    if (size <= 64)
+        return 0;
+    uint32_t top = 63 - (uint32_t)__builtin_clzll(size - 1); /* 2^top < size <= 2^(top+1) */
+    return (top - 6) * 4 + (uint32_t)((size - 1) >> (top - 2)) - 4 + 1;
+}
+
+static uint32_t kind_of(const struct mf_block *b)
+{
+    return atomic_load_explicit(&b->tag, memory_order_relaxed) & 127;
+}
+
+void mf__blocks_init(mf_runtime *rt)
+{
+    for (int c = 0; c < MF_CLASSES; c++)
+        mf__mutex_init(&rt->arena->classes[c].lock);
+}
+
+/* The block that the class would carve next. */
+static uint64_t frontier(const mf_runtime *rt, const struct mf_class *class, uint32_t c)
+{
+    return mf__unit_offset(rt, (uint32_t)(class->carve >> 32)) +
+           (uint64_t)(uint32_t) class->carve * class_size(c);
+}
+
+/* After a death inside: the class's words are each committed by one store, so the class is whole.
+ * What is left is to tell whether the victim's block and run are its own or the class's. */
+static void settle(mf_runtime *rt, struct mf_class *class, uint32_t c)
+{
+    uint32_t victim = atomic_load_explicit(&class->lock.holder, memory_order_relaxed);
+    if (!victim)
+        return;
+    struct mf_slot *s = mf__slot_at(rt, victim - 1);
+    uint64_t fresh = atomic_load(&s->fresh);
+    if (fresh && (fresh == class->free || fresh == frontier(rt, class, c)))
+        mf__note(&s->fresh, 0);
+    uint32_t run = atomic_load(&s->run);
+    if (run && class->carve && class->carve >> 32 == run - 1)
+        mf__note(&s->run, 0);
+}
+
+static void lock(mf_runtime *rt, struct mf_class *class, uint32_t c)
+{
+    if (mf__mutex_lock(&class->lock, rt->slot, MF_FOREVER) == MF_OWNER_DIED) {
+        settle(rt, class, c);
+        mf__mutex_settled(&class->lock, rt->slot);
+    }
+}
+
+void mf__block_adopt(mf_runtime *rt, struct mf_block *b, uint32_t slot)
+{
+    if (atomic_load_explicit(&b->owner, memory_order_relaxed) == slot + 1)
+        return;
+    atomic_fetch_add_explicit(&mf__slot_at(rt, slot)->owned, 1, memory_order_relaxed);
+    atomic_store_explicit(&b->owner, slot + 1, memory_order_relaxed);
+}
+
+/* Names the new owner of a block that is in self->fresh, then empties fresh. */
+static void settle_owner(mf_runtime *rt, struct mf_block *b, uint32_t owner)
+{
+    if (owner == MF_IN_HAND) {
+        mf__note(&rt->self->hand, mf__offset(rt, b));
+    } else {
+        mf__block_adopt(rt, b, owner);
+    }
+    mf__note(&rt->self->fresh, 0);
+}
+
+/* Carves the next block of the class's slab; the slab is known to have room. */
+static struct mf_block *carve(mf_runtime *rt, struct mf_class *class, uint32_t c)
+{
+    uint32_t unit = (uint32_t)(class->carve >> 32), n = (uint32_t) class->carve;
+    struct mf_block *b = mf__at(rt, mf__unit_offset(rt, unit) + (uint64_t)n * class_size(c));
+    mf__note(&rt->self->fresh, mf__offset(rt, b));
+    atomic_store_explicit(&b->owner, 0, memory_order_relaxed);
+    atomic_store_explicit(&b->tag, c | MF_BLOCK_USED, memory_order_relaxed);
+    atomic_store_explicit((_Atomic uint64_t *)&class->carve, class->carve + 1,
+                          memory_order_release);
+    return b;
+}
+
+/* Wipes the headers that a slab will have: a run may carry another life's bytes. */
+static void wipe(mf_runtime *rt, uint32_t unit, uint32_t c)
+{
+    uint8_t *slab = mf__at(rt, mf__unit_offset(rt, unit));
+    for (uint32_t at = 0; at + class_size(c) <= SLAB_UNITS * MF_UNIT; at += class_size(c))
+        atomic_store_explicit(&((struct mf_block *)(slab + at))->tag, 0, memory_order_relaxed);
+}
+
+static bool slab_is_used_up(const struct mf_class *class, uint32_t c)
+{
+    uint32_t n = (uint32_t) class->carve;
+    return class->carve == 0 || (n + 1) * class_size(c) > SLAB_UNITS * MF_UNIT;
+}
+
+static struct mf_block *take_small(mf_runtime *rt, uint32_t c)
+{
+    struct mf_class *class = &rt->arena->classes[c];
+    struct mf_block *b;
+    lock(rt, class, c);
+    if (class->free) {
+        b = mf__at(rt, class->free);
+        mf__note(&rt->self->fresh, class->free);
+        class->free = atomic_load_explicit(&b->next, memory_order_relaxed);
+        atomic_store_explicit(&b->tag, c | MF_BLOCK_USED, memory_order_relaxed);
+    } else {
+        uint32_t unit;
+        if (slab_is_used_up(class, c)) {
+            if (mf__units_take(rt, SLAB_UNITS, &unit) < 0) {
+                mf__mutex_unlock(&class->lock);
+                return NULL;
+            }
+            wipe(rt, unit, c);
+            mf__units_tag(rt, unit, c);
+            class->carve = (uint64_t)unit << 32;
+            mf__note(&rt->self->run, 0);
+        }
+        b = carve(rt, class, c);
+    }
+    mf__mutex_unlock(&class->lock);
+    return b;
+}
+
+static struct mf_block *take_large(mf_runtime *rt, size_t size)
+{
+    uint32_t unit;
+    size_t n = (size + MF_UNIT - 1) / MF_UNIT;
+    if (n >= 1u << 24 || mf__units_take(rt, (uint32_t)n, &unit) < 0)
+        return NULL;
+    struct mf_block *b = mf__at(rt, mf__unit_offset(rt, unit));
+    atomic_store_explicit(&b->owner, 0, memory_order_relaxed);
+    atomic_store_explicit(&b->tag, LARGE | MF_BLOCK_USED, memory_order_relaxed);
+    mf__units_tag(rt, unit, LARGE);
+    mf__note(&rt->self->fresh, mf__offset(rt, b));
+    mf__note(&rt->self->run, 0);
+    return b;
+}
+
+struct mf_block *mf__block_new(mf_runtime *rt, size_t size, uint32_t owner)
+{
+    if (size > (size_t)1 << 40)
+        return NULL;
+    size += sizeof(struct mf_block);
+    struct mf_block *b =
+        size <= class_size(LARGEST_CLASS) ? take_small(rt, class_of(size)) : take_large(rt, size);
+    if (!b)
+        return NULL;
+    atomic_store_explicit(&b->next, 0, memory_order_relaxed);
+    settle_owner(rt, b, owner);
+    return b;
+}
+
+static uint32_t unit_of(const mf_runtime *rt, const struct mf_block *b)
+{
+    return (uint32_t)((mf__offset(rt, b) - rt->arena->units_at) / MF_UNIT);
+}
+
+/* Puts a block that is in self->fresh, and nowhere else, back to where it came from. */
+static void give(mf_runtime *rt, struct mf_block *b)
+{
+    uint32_t c = kind_of(b);
+    if (c == LARGE) {
+        mf__note(&rt->self->run, unit_of(rt, b) + 1);
+        mf__note(&rt->self->fresh, 0); /* the run stands for it from here on */
+        mf__units_give(rt, unit_of(rt, b));
+        return;
+    }
+    struct mf_class *class = &rt->arena->classes[c];
+    lock(rt, class, c);
+    atomic_store_explicit(&b->tag, c, memory_order_relaxed);
+    atomic_store_explicit(&b->next, class->free, memory_order_relaxed);
+    atomic_store_explicit((_Atomic uint64_t *)&class->free, mf__offset(rt, b),
+                          memory_order_release);
+    mf__note(&rt->self->fresh, 0);
+    mf__mutex_unlock(&class->lock);
+}
+
+void mf__block_disown(mf_runtime *rt, struct mf_block *b)
+{
+    uint32_t owner = atomic_load_explicit(&b->owner, memory_order_relaxed);
+    if (!owner)
+        return;
+    atomic_store_explicit(&b->owner, 0, memory_order_relaxed);
+    atomic_fetch_sub_explicit(&mf__slot_at(rt, owner - 1)->owned, 1, memory_order_relaxed);
+}
+
+void mf__block_free(mf_runtime *rt, struct mf_block *b)
+{
+    if (!b)
+        return;
+    if (atomic_load_explicit(&b->tag, memory_order_relaxed) & MF_BLOCK_KEEPS)
+        mf__object_unkeep(rt, b, (const uint64_t *)b->payload);
+    mf__note(&rt->self->fresh, mf__offset(rt, b));
+    if (atomic_load_explicit(&rt->self->hand, memory_order_relaxed) == mf__offset(rt, b))
+        mf__note(&rt->self->hand, 0);
+    mf__block_disown(rt, b);
+    give(rt, b);
+}
+
+void mf__block_to_hand(mf_runtime *rt, struct mf_block *b)
+{
+    mf__note(&rt->self->hand, mf__offset(rt, b));
+    mf__block_disown(rt, b);
+}
+
+void mf__block_from_hand(mf_runtime *rt, struct mf_block *b)
+{
+    mf__block_adopt(rt, b, rt->slot);
+    mf__note(&rt->self->hand, 0);
+}
+
+size_t mf__block_room(const mf_runtime *rt, const struct mf_block *b)
+{
+    uint32_t c = kind_of(b);
+    size_t whole =
+        c == LARGE ? (size_t)mf__units_length(rt, unit_of(rt, b)) * MF_UNIT : class_size(c);
+    return whole - sizeof(struct mf_block);
+}
+
+/* --- after a death: rt acts in the name of the dead slot (death.h) ------------------------------
+ */
+
+static void visit_class(mf_runtime *rt, uint32_t c)
+{
+    struct mf_class *class = &rt->arena->classes[c];
+    lock(rt, class, c);
+    mf__mutex_unlock(&class->lock);
+}
+
+/* A run that was taken and not made known: neither a slab of a class nor a block in fresh. */
+static void recover_run(mf_runtime *rt)
+{
+    uint32_t unit = atomic_load(&rt->self->run);
+    if (!unit)
+        return;
+    struct mf_block *b = mf__at(rt, mf__unit_offset(rt, unit - 1));
+    if (atomic_load(&rt->self->fresh) == mf__offset(rt, b))
+        mf__note(&rt->self->run, 0);
+    else
+        mf__units_give(rt, unit - 1);
+}
+
+static void recover_block(mf_runtime *rt, struct mf_block *b)
+{
+    if (atomic_load_explicit(&b->owner, memory_order_relaxed) == rt->slot + 1 &&
+        atomic_load_explicit(&b->tag, memory_order_relaxed) & MF_BLOCK_USED)
+        mf__block_free(rt, b);
+}
+
+static void recover_owned(mf_runtime *rt, uint32_t unit, uint32_t n, uint32_t tag, void *arg)
+{
+    (void)n, (void)arg;
+    uint8_t *at = mf__at(rt, mf__unit_offset(rt, unit));
+    if (tag == LARGE)
+        recover_block(rt, (struct mf_block *)at);
+    for (uint32_t i = 0; tag < MF_CLASSES && i + class_size(tag) <= SLAB_UNITS * MF_UNIT;
+         i += class_size(tag))
+        recover_block(rt, (struct mf_block *)(at + i));
+}
+
+void mf__blocks_recover(mf_runtime *rt)
+{
+    /* Taking each lock once makes sure that the deaths inside it were settled. */
+    for (uint32_t c = 0; c < MF_CLASSES; c++)
+        visit_class(rt, c);
+    mf__units_visit(rt);
+    recover_run(rt);
+    struct mf_block *b = mf__block_at(rt, atomic_load(&rt->self->fresh));
+    if (b) {
+        if (atomic_load(&rt->self->hand) == mf__offset(rt, b))
+            mf__note(&rt->self->hand, 0);
+        mf__block_disown(rt, b);
+        give(rt, b);
+    }
+    mf__block_free(rt, mf__block_at(rt, atomic_load(&rt->self->hand)));
+    if (atomic_load(&rt->self->owned))
+        mf__units_each(rt, recover_owned, NULL);
+    mf__note(&rt->self->owned, 0);
+}
+
+/* --- for tests ----------------------------------------------------------------------------------
+ */
+
+static void count_run(mf_runtime *rt, uint32_t unit, uint32_t n, uint32_t tag, void *arg)
+{
+    (void)n;
+    uint64_t *count = arg;
+    uint8_t *at = mf__at(rt, mf__unit_offset(rt, unit));
+    *count += tag == LARGE;
+    for (uint32_t i = 0; tag < MF_CLASSES && i + class_size(tag) <= SLAB_UNITS * MF_UNIT;
+         i += class_size(tag))
+        *count += (atomic_load(&((struct mf_block *)(at + i))->tag) & MF_BLOCK_USED) != 0;
+}
+
+uint64_t mf__block_count(mf_runtime *rt)
+{
+    uint64_t count = 0;
+    mf__units_each(rt, count_run, &count);
+    return count;
+}

@@ -1,0 +1,52 @@
+/* mutex.c - the robust mutex of shared memory: see mutex.h. */
+#include "mutex.h"
+
+#include "clock.h"
+#include "error.h"
+
+#include <errno.h>
+#include <time.h>
+
+void mf__mutex_init(struct mf_mutex *x)
+{
+    pthread_mutexattr_t a;
+    pthread_mutexattr_init(&a);
+    pthread_mutexattr_setpshared(&a, PTHREAD_PROCESS_SHARED);
+    pthread_mutexattr_setrobust(&a, PTHREAD_MUTEX_ROBUST);
+    pthread_mutex_init(&x->m, &a);
+    pthread_mutexattr_destroy(&a);
+    atomic_store_explicit(&x->holder, 0, memory_order_relaxed);
+}
+
+static int lock_slowly(struct mf_mutex *x, int64_t deadline)
+{
+    if (deadline == MF_FOREVER)
+        return pthread_mutex_lock(&x->m);
+    const struct timespec ts = {.tv_sec = deadline / MF_SECOND, .tv_nsec = deadline % MF_SECOND};
+    return pthread_mutex_clocklock(&x->m, CLOCK_MONOTONIC, &ts);
+}
+
+int mf__mutex_lock(struct mf_mutex *x, uint32_t self, int64_t deadline)
+{
+    int rc = pthread_mutex_trylock(&x->m);
+    if (rc == EBUSY)
+        rc = lock_slowly(x, deadline);
+    if (rc == ETIMEDOUT)
+        return MF_ETIMEOUT;
+    if (rc == EOWNERDEAD)
+        return MF_OWNER_DIED;
+    atomic_store_explicit(&x->holder, self + 1, memory_order_relaxed);
+    return 0;
+}
+
+void mf__mutex_settled(struct mf_mutex *x, uint32_t self)
+{
+    atomic_store_explicit(&x->holder, self + 1, memory_order_relaxed);
+    pthread_mutex_consistent(&x->m);
+}
+
+void mf__mutex_unlock(struct mf_mutex *x)
+{
+    atomic_store_explicit(&x->holder, 0, memory_order_relaxed);
+    pthread_mutex_unlock(&x->m);
+}

@@ -1,0 +1,341 @@
+/* object.c - handles, holders and the end of shared things: see object.h. */
+#include "object.h"
+
+#include "block.h"
+#include "slot.h"
+
+#include <string.h>
+
+static struct mf_object_pool *pool(const mf_runtime *rt)
+{
+    return &rt->arena->objects;
+}
+
+struct mf_object *mf__object_at(const mf_runtime *rt, uint32_t index)
+{
+    return (struct mf_object *)mf__at(rt, rt->arena->objects_at) + index;
+}
+
+uint32_t mf__object_index(const mf_runtime *rt, const struct mf_object *o)
+{
+    return (uint32_t)(o - mf__object_at(rt, 0));
+}
+
+uint64_t mf__object_handle(const mf_runtime *rt, const struct mf_object *o)
+{
+    return (uint64_t)mf__object_index(rt, o) << 32 | o->generation;
+}
+
+static struct mf_object *of_handle(const mf_runtime *rt, uint64_t handle)
+{
+    uint32_t index = (uint32_t)(handle >> 32);
+    if (index >= atomic_load(&pool(rt)->top))
+        return NULL;
+    struct mf_object *o = mf__object_at(rt, index);
+    uint32_t kind = atomic_load(&o->kind);
+    return o->generation == (uint32_t)handle && kind && !(kind & MF_DYING) ? o : NULL;
+}
+
+/* --- the journal --------------------------------------------------------------------------------
+ */
+
+static void replay(mf_runtime *rt)
+{
+    struct mf_journal *j = &pool(rt)->journal;
+    for (uint32_t i = 0; i < j->n; i++)
+        *(volatile uint64_t *)mf__at(rt, j->write[i].at) = j->write[i].value;
+    atomic_store(&j->armed, 0);
+}
+
+/* Writes a and b as if at once. */
+static void write_both(mf_runtime *rt, void *a, uint64_t a_value, void *b, uint64_t b_value)
+{
+    struct mf_journal *j = &pool(rt)->journal;
+    j->write[0].at = mf__offset(rt, a);
+    j->write[0].value = a_value;
+    j->write[1].at = mf__offset(rt, b);
+    j->write[1].value = b_value;
+    j->n = 2;
+    atomic_store(&j->armed, 1);
+    replay(rt);
+}
+
+/* --- holders ------------------------------------------------------------------------------------
+ */
+
+static uint64_t *holder_word(struct mf_object *o, uint32_t slot)
+{
+    return &o->holders[slot / 64];
+}
+
+static bool is_held(struct mf_object *o, uint32_t slot)
+{
+    return *holder_word(o, slot) >> slot % 64 & 1;
+}
+
+static void set_held(mf_runtime *rt, struct mf_object *o, uint32_t slot)
+{
+    if (is_held(o, slot))
+        return;
+    atomic_fetch_add(&mf__slot_at(rt, slot)->held, 1); /* first: never too low */
+    *holder_word(o, slot) |= UINT64_C(1) << slot % 64;
+}
+
+static void clear_held(mf_runtime *rt, struct mf_object *o, uint32_t slot)
+{
+    if (!is_held(o, slot))
+        return;
+    *holder_word(o, slot) &= ~(UINT64_C(1) << slot % 64);
+    atomic_fetch_sub(&mf__slot_at(rt, slot)->held, 1);
+}
+
+static bool is_wanted(const struct mf_object *o)
+{
+    uint64_t any = o->refs;
+    for (int i = 0; i < MF_SLOTS / 64; i++)
+        any |= o->holders[i];
+    return any != 0;
+}
+
+/* Marks an unwanted object for its end by a slot. Under the lock. */
+static bool doom(mf_runtime *rt, struct mf_object *o, uint32_t slot)
+{
+    uint32_t kind = atomic_load(&o->kind);
+    if (kind & MF_DYING || !kind || is_wanted(o))
+        return false;
+    atomic_fetch_add(&mf__slot_at(rt, slot)->held,
+                     1); /* a dying object is looked for like a held */
+    o->undertaker = slot + 1;
+    atomic_store(&o->kind, kind | MF_DYING);
+    return true;
+}
+
+/* --- the lock -----------------------------------------------------------------------------------
+ */
+
+/* After a death inside. A place at the head of the free list that is alive was being born, and is
+ * its maker's; one that is dying has ended. Whoever lost its last holder or reference without a
+ * mark is left to the victim's estate. */
+static void settle(mf_runtime *rt)
+{
+    struct mf_object_pool *p = pool(rt);
+    if (atomic_load(&p->journal.armed))
+        replay(rt);
+    if (p->free) {
+        struct mf_object *head = mf__object_at(rt, p->free - 1);
+        if (atomic_load(&head->kind) & MF_DYING)
+            atomic_store(&head->kind, 0);
+        else if (atomic_load(&head->kind))
+            p->free = head->next;
+    }
+    uint32_t victim = atomic_load_explicit(&p->lock.holder, memory_order_relaxed);
+    for (uint32_t i = 0; victim && i < atomic_load(&p->top); i++)
+        doom(rt, mf__object_at(rt, i), victim - 1);
+}
+
+static void lock(mf_runtime *rt)
+{
+    if (mf__mutex_lock(&pool(rt)->lock, rt->slot, MF_FOREVER) == MF_OWNER_DIED) {
+        settle(rt);
+        mf__mutex_settled(&pool(rt)->lock, rt->slot);
+    }
+}
+
+static void unlock(mf_runtime *rt)
+{
+    mf__mutex_unlock(&pool(rt)->lock);
+}
+
+/* --- birth and end ------------------------------------------------------------------------------
+ */
+
+static struct mf_object *never_used(mf_runtime *rt)
+{
+    struct mf_object_pool *p = pool(rt);
+    uint32_t top = atomic_load(&p->top);
+    if (top == p->max)
+        return NULL;
+    struct mf_object *o = mf__object_at(rt, top);
+    mf__mutex_init(&o->end[0].lock);
+    mf__mutex_init(&o->end[1].lock);
+    o->next = p->free;
+    p->free = top + 1; /* listed before it counts: a place above top is never looked at */
+    atomic_store(&p->top, top + 1);
+    return o;
+}
+
+int mf__object_new(mf_runtime *rt, uint32_t kind, struct mf_object **ret_o)
+{
+    lock(rt);
+    struct mf_object *o = pool(rt)->free ? mf__object_at(rt, pool(rt)->free - 1) : never_used(rt);
+    if (o) {
+        o->generation++;
+        o->refs = 0;
+        for (int e = 0; e < 2; e++)
+            o->end[e].at = o->end[e].segment = 0;
+        memset(o->holders, 0, sizeof o->holders);
+        memset(o->body, 0, sizeof o->body);
+        set_held(rt, o, rt->slot);
+        atomic_store(&o->kind, kind); /* from here on the list's head is in use */
+        pool(rt)->free = o->next;
+    }
+    unlock(rt);
+    if (!o)
+        return MF_ENOMEM;
+    *ret_o = o;
+    return 0;
+}
+
+/* Destroys a doomed object. May doom others on the way: mf__object_unkeep. */
+static void destroy(mf_runtime *rt, struct mf_object *o)
+{
+    const struct mf_kind *kind = rt->kinds[atomic_load(&o->kind) & 0xff];
+    if (kind && kind->destroy)
+        kind->destroy(rt, o);
+    lock(rt);
+    o->next = pool(rt)->free;
+    pool(rt)->free = mf__object_index(rt, o) + 1;
+    atomic_store(&o->kind, 0);
+    o->undertaker = 0;
+    unlock(rt);
+    atomic_fetch_sub(&rt->self->held, 1);
+}
+
+/* Destroys all that this process has doomed. Objects doomed by the destruction of another are found
+ * by the next round, not by recursion: a queue in a queue in a queue needs no stack. */
+static void bury(mf_runtime *rt, struct mf_object *o)
+{
+    if (rt->burying) {
+        rt->more_to_bury = true;
+        return;
+    }
+    rt->burying = true;
+    destroy(rt, o);
+    while (rt->more_to_bury) {
+        rt->more_to_bury = false;
+        uint32_t top = atomic_load(&pool(rt)->top);
+        for (uint32_t i = 0; i < top; i++) {
+            struct mf_object *other = mf__object_at(rt, i);
+            if (atomic_load(&other->kind) & MF_DYING && other->undertaker == rt->slot + 1)
+                destroy(rt, other);
+        }
+    }
+    rt->burying = false;
+}
+
+/* --- keeping ------------------------------------------------------------------------------------
+ */
+
+int mf__object_hold(mf_runtime *rt, uint64_t handle, uint32_t kind, struct mf_object **ret_o)
+{
+    lock(rt);
+    struct mf_object *o = of_handle(rt, handle);
+    if (o && kind && atomic_load(&o->kind) != kind)
+        o = NULL;
+    if (o)
+        set_held(rt, o, rt->slot);
+    unlock(rt);
+    if (!o)
+        return MF_ECLOSED;
+    *ret_o = o;
+    return 0;
+}
+
+int mf__object_hold_for(mf_runtime *rt, uint64_t handle, uint32_t slot)
+{
+    lock(rt);
+    struct mf_object *o = of_handle(rt, handle);
+    if (o)
+        set_held(rt, o, slot);
+    unlock(rt);
+    return o ? 0 : MF_ECLOSED;
+}
+
+void mf__object_drop(mf_runtime *rt, struct mf_object *o)
+{
+    lock(rt);
+    clear_held(rt, o, rt->slot);
+    bool doomed = doom(rt, o, rt->slot);
+    unlock(rt);
+    if (doomed)
+        bury(rt, o);
+}
+
+int mf__object_keep(mf_runtime *rt, struct mf_block *b, const uint64_t *handles, uint32_t n)
+{
+    atomic_store(&b->next, n);
+    atomic_fetch_or(&b->tag, MF_BLOCK_KEEPS);
+    int rc = 0;
+    lock(rt);
+    for (uint32_t i = 0; i < n && rc == 0; i++) {
+        struct mf_object *o = of_handle(rt, handles[i]);
+        if (o)
+            write_both(rt, &o->refs, o->refs + 1, &b->next, (uint64_t)(i + 1) << 32 | n);
+        else
+            rc = MF_ECLOSED;
+    }
+    unlock(rt);
+    return rc;
+}
+
+void mf__object_unkeep(mf_runtime *rt, struct mf_block *b, const uint64_t *handles)
+{
+    for (;;) {
+        lock(rt);
+        uint64_t next = atomic_load(&b->next);
+        uint32_t kept = (uint32_t)(next >> 32);
+        struct mf_object *o = NULL;
+        bool doomed = false;
+        if (kept) {
+            /* Kept objects are alive whatever their generation says to of_handle(). */
+            o = mf__object_at(rt, (uint32_t)(handles[kept - 1] >> 32));
+            write_both(rt, &o->refs, o->refs - 1, &b->next,
+                       (uint64_t)(kept - 1) << 32 | (uint32_t)next);
+            doomed = doom(rt, o, rt->slot);
+        }
+        unlock(rt);
+        if (doomed)
+            bury(rt, o);
+        if (kept <= 1)
+            break;
+    }
+    atomic_fetch_and(&b->tag, ~MF_BLOCK_KEEPS);
+}
+
+void mf__object_bereave_all(mf_runtime *rt)
+{
+    lock(rt); /* a death inside the lock is settled by whoever takes it next */
+    unlock(rt);
+    uint32_t top = atomic_load(&pool(rt)->top);
+    for (uint32_t i = 0; i < top; i++) {
+        struct mf_object *o = mf__object_at(rt, i);
+        uint32_t word = atomic_load(&o->kind);
+        if (!word)
+            continue;
+        const struct mf_kind *kind = rt->kinds[word & 0xff];
+        if (word & MF_DYING) {
+            if (o->undertaker == rt->slot + 1)
+                bury(rt, o);
+            continue;
+        }
+        if (kind && kind->bereave)
+            kind->bereave(rt, o, rt->self);
+        if (is_held(o, rt->slot))
+            mf__object_drop(rt, o);
+    }
+    mf__note(&rt->self->held, 0);
+}
+
+void mf__objects_init(mf_runtime *rt, uint32_t max)
+{
+    mf__mutex_init(&pool(rt)->lock);
+    pool(rt)->max = max;
+}
+
+uint32_t mf__object_count(mf_runtime *rt)
+{
+    uint32_t n = 0, top = atomic_load(&pool(rt)->top);
+    for (uint32_t i = 0; i < top; i++)
+        n += atomic_load(&mf__object_at(rt, i)->kind) != 0;
+    return n;
+}

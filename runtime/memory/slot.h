@@ -1,0 +1,99 @@
+/*
+ * slot.h - the process table: one slot a process, with its life word and its intents.
+ *
+ * field      writer                              reader
+ * state      its process; parent (start, reap);  all
+ *            whoever claims it
+ * life       locked by its process for life      all, by trylock: "dead" is EOWNERDEAD
+ * pid        its process                         all, once state is not STARTING
+ * status     its process, before it leaves       its parent
+ * fresh..    its process                         whoever claims it
+ * task       its process                         its parent (a pool)
+ *
+ * Life of a slot, each step one store to `state`:
+ *   FREE -> STARTING (parent, before the fork) -> LIVE (the child, holding life)
+ *        -> EXITED (the child, after it has cleaned up) or DEAD (claimed and settled by anyone)
+ *        -> FREE (its parent, after reaping; or whoever settles the parent's death)
+ *
+ * A process that dies between two steps is found by mf__death_check (death.h) through its life
+ * word; one that dies while STARTING by its parent through its pid.
+ */
+#ifndef MF_SLOT_H
+#define MF_SLOT_H
+
+#include "arena.h"
+
+#include <sys/types.h>
+
+enum mf_phase { MF_SLOT_FREE, MF_SLOT_STARTING, MF_SLOT_LIVE, MF_SLOT_EXITED, MF_SLOT_DEAD };
+
+/* In mf_slot.seq: the intent names no place in a queue. */
+#define MF_NO_SEQ UINT64_MAX
+
+struct mf_slot {
+    _Alignas(64) struct mf_mutex life; /* holder is unused */
+    _Atomic uint64_t state;            /* generation << 32 | (parent + 1) << 8 | phase */
+    _Atomic int32_t pid;
+    _Atomic int32_t status; /* the code of a clean exit */
+
+    /* Intents: what is in this process's hands. Written before and cleared after each change of
+     * ownership; each is one store. */
+    _Alignas(64) _Atomic uint64_t fresh; /* block that the allocator moves: in or out of a list */
+    _Atomic uint64_t hand;               /* block on its way into or out of a queue */
+    _Atomic uint64_t seq;                /* place in the queue that hand (or nothing) moves at */
+    _Atomic uint64_t segment;            /* segment that a queue is taking or leaving */
+    _Atomic uint32_t run;                /* unit + 1 of a run taken from the unit map */
+    _Atomic uint32_t busy;               /* object + 1 that this process works or waits on */
+    _Atomic uint32_t side;               /* which end of busy: 0 put, 1 get */
+    _Atomic uint32_t got;                /* 1: a message was taken and is not yet delivered */
+
+    _Alignas(64) _Atomic uint64_t task; /* a pool's record that this process runs: see pool.h */
+    _Atomic uint64_t owned;             /* blocks whose header names this slot (never too low) */
+    _Atomic uint32_t held;              /* objects whose holders name this slot (never too low) */
+    _Atomic uint32_t spare;
+    char name[40];
+};
+_Static_assert(sizeof(struct mf_slot) == 192, "a slot is whole cache lines");
+
+/* Prepares the slots of a new arena. */
+void mf__slots_init(mf_runtime *rt);
+
+struct mf_slot *mf__slot_at(const mf_runtime *rt, uint32_t index);
+
+static inline enum mf_phase mf__phase(uint64_t state)
+{
+    return (enum mf_phase)(state & 0xff);
+}
+
+/* The parent's slot index, or -1 for the first process of a family. */
+static inline int mf__parent(uint64_t state)
+{
+    return (int)(state >> 8 & 0xffffff) - 1;
+}
+
+static inline uint32_t mf__generation(uint64_t state)
+{
+    return (uint32_t)(state >> 32);
+}
+
+/* Takes a free slot for a child to come. MF_ELIMIT when all MF_SLOTS are in use. */
+int mf__slot_take(mf_runtime *rt, uint32_t *ret_index);
+
+/* Makes the slot the calling process's own: locks its life word and goes LIVE. MF_EDIED when
+ * somebody has given the slot up meanwhile. */
+int mf__slot_enter(mf_runtime *rt, uint32_t index, pid_t pid);
+
+/* The same for the first process of a family. */
+int mf__slot_enter_first(mf_runtime *rt, pid_t pid);
+
+/* EXITED with a status, for a process that has cleaned up; releases its life word. */
+void mf__slot_leave(mf_runtime *rt, int status);
+
+/* For death.c: ends the claim of a slot that was settled: DEAD, or FREE when nobody will reap it.
+ */
+void mf__slot_bury(mf_runtime *rt, uint32_t index, bool orphan);
+
+/* Frees a slot: of a reaped child (EXITED or DEAD), or of a start that failed (STARTING). */
+void mf__slot_free(mf_runtime *rt, uint32_t index);
+
+#endif

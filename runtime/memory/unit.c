@@ -1,0 +1,228 @@
+/* unit.c - runs of 64 KiB units: see unit.h. */
+#include "unit.h"
+
+#include "slot.h"
+
+#include <errno.h>
+#include <sys/mman.h>
+
+#define RUN_USED UINT32_C(0x80000000)
+#define RUN_LENGTH UINT32_C(0x00ffffff)
+
+typedef _Atomic uint32_t map_word;
+
+static map_word *map(const mf_runtime *rt)
+{
+    return mf__at(rt, rt->arena->map_at);
+}
+
+static uint32_t length(uint32_t word)
+{
+    return word & RUN_LENGTH;
+}
+
+static bool is_free(uint32_t word)
+{
+    return word && !(word & RUN_USED);
+}
+
+static uint32_t get(const mf_runtime *rt, uint32_t unit)
+{
+    return atomic_load_explicit(&map(rt)[unit], memory_order_acquire);
+}
+
+/* The commit of every change of the map. */
+static void set(const mf_runtime *rt, uint32_t unit, uint32_t word)
+{
+    atomic_store_explicit(&map(rt)[unit], word, memory_order_release);
+}
+
+void mf__units_init(mf_runtime *rt, uint32_t max, uint32_t budget)
+{
+    struct mf_unit_pool *u = &rt->arena->units;
+    mf__mutex_init(&u->lock);
+    u->max = max;
+    u->budget = budget < max ? budget : max;
+}
+
+/* After a death inside: words inside runs may be stale and the caches wrong; and the victim's run
+ * is its own only if the map says that it is used. */
+static void settle(mf_runtime *rt)
+{
+    struct mf_unit_pool *u = &rt->arena->units;
+    uint32_t victim = atomic_load_explicit(&u->lock.holder, memory_order_relaxed);
+    if (victim) {
+        _Atomic uint32_t *run = &mf__slot_at(rt, victim - 1)->run;
+        uint32_t unit = atomic_load(run);
+        if (unit && !(get(rt, unit - 1) & RUN_USED))
+            mf__note(run, 0);
+    }
+    uint32_t used = 0;
+    for (uint32_t i = 0; i < u->top; i += length(get(rt, i))) {
+        uint32_t word = get(rt, i);
+        used += word & RUN_USED ? length(word) : 0;
+        for (uint32_t k = i + 1; k < i + length(word); k++)
+            set(rt, k, 0);
+    }
+    for (int i = 0; i < MF_FREE_HINTS; i++)
+        u->hints[i] = 0;
+    u->used = used;
+}
+
+static void lock(mf_runtime *rt)
+{
+    struct mf_mutex *x = &rt->arena->units.lock;
+    if (mf__mutex_lock(x, rt->slot, MF_FOREVER) == MF_OWNER_DIED) {
+        settle(rt);
+        mf__mutex_settled(x, rt->slot);
+    }
+}
+
+/* Makes one run of the free run at i and the free runs right behind it. */
+static uint32_t merge(mf_runtime *rt, uint32_t i)
+{
+    uint32_t n = length(get(rt, i)), top = rt->arena->units.top;
+    while (i + n < top && is_free(get(rt, i + n))) {
+        uint32_t behind = i + n;
+        n += length(get(rt, behind));
+        set(rt, i, n);
+        set(rt, behind, 0);
+    }
+    return n;
+}
+
+/* Cuts n units off the free run at i and marks them used, their content still unknown. */
+static void cut(mf_runtime *rt, uint32_t i, uint32_t n)
+{
+    uint32_t whole = length(get(rt, i));
+    if (whole > n)
+        set(rt, i + n, whole - n); /* inside a free run nobody looks: not a commit yet */
+    set(rt, i, RUN_USED | MF_RUN_RAW << 24 | n);
+}
+
+/* A free run that was given back lately and is long enough, or -1. */
+static int64_t find_hot(mf_runtime *rt, uint32_t n)
+{
+    struct mf_unit_pool *u = &rt->arena->units;
+    for (uint32_t k = 1; k <= MF_FREE_HINTS; k++) {
+        uint32_t *hint = &u->hints[(u->hint - k) % MF_FREE_HINTS];
+        if (*hint && is_free(get(rt, *hint - 1)) && merge(rt, *hint - 1) >= n)
+            return *hint - 1;
+    }
+    return -1;
+}
+
+/* Walks the whole map, merging on the way. */
+static int64_t find_cold(mf_runtime *rt, uint32_t n)
+{
+    uint32_t top = rt->arena->units.top;
+    for (uint32_t i = 0; i < top; i += length(get(rt, i)))
+        if (is_free(get(rt, i)) && merge(rt, i) >= n)
+            return i;
+    return -1;
+}
+
+/* Grows the used part of the map by a free run of n units at its end, or -1. */
+static int64_t extend(mf_runtime *rt, uint32_t n)
+{
+    struct mf_unit_pool *u = &rt->arena->units;
+    if (n > u->max - u->top)
+        return -1;
+    uint32_t i = u->top;
+    set(rt, i, n);
+    u->top = i + n;
+    return i;
+}
+
+/* Gives fresh pages a frame each in one call; a refusal is an answer where a fault would kill. */
+static int populate(void *at, size_t size)
+{
+#ifdef MADV_POPULATE_WRITE
+    if (madvise(at, size, MADV_POPULATE_WRITE) == 0)
+        return 0;
+    if (errno != EINVAL)
+        return MF_ENOMEM;
+#endif
+    for (size_t i = 0; i < size; i += 4096)
+        atomic_store_explicit((_Atomic uint8_t *)at + i, 0, memory_order_relaxed);
+    return 0;
+}
+
+int mf__units_take(mf_runtime *rt, uint32_t n, uint32_t *ret_unit)
+{
+    struct mf_unit_pool *u = &rt->arena->units;
+    bool fresh = false;
+    int64_t at = -1;
+    lock(rt);
+    if (n <= u->budget && u->used <= u->budget - n) {
+        at = find_hot(rt, n);
+        if (at < 0 && u->top - u->used >= n) /* there is free memory below the top */
+            at = find_cold(rt, n);
+        if (at < 0) {
+            at = extend(rt, n);
+            fresh = true;
+        }
+    }
+    if (at >= 0) {
+        mf__note(&rt->self->run, (uint32_t)at + 1);
+        cut(rt, (uint32_t)at, n);
+        u->used += n;
+    }
+    mf__mutex_unlock(&u->lock);
+    if (at < 0)
+        return MF_ENOMEM;
+    if (fresh && populate(mf__at(rt, mf__unit_offset(rt, (uint32_t)at)), (size_t)n * MF_UNIT) < 0) {
+        mf__units_give(rt, (uint32_t)at);
+        return MF_ENOMEM;
+    }
+    *ret_unit = (uint32_t)at;
+    return 0;
+}
+
+void mf__units_give(mf_runtime *rt, uint32_t unit)
+{
+    struct mf_unit_pool *u = &rt->arena->units;
+    lock(rt);
+    uint32_t n = length(get(rt, unit));
+    set(rt, unit, n);
+    u->used -= n;
+    u->hints[u->hint++ % MF_FREE_HINTS] = unit + 1;
+    mf__note(&rt->self->run, 0); /* inside the lock: outside, the run may be another's */
+    mf__mutex_unlock(&u->lock);
+}
+
+void mf__units_tag(mf_runtime *rt, uint32_t unit, uint32_t tag)
+{
+    set(rt, unit, RUN_USED | tag << 24 | length(get(rt, unit)));
+}
+
+void mf__units_visit(mf_runtime *rt)
+{
+    lock(rt);
+    mf__mutex_unlock(&rt->arena->units.lock);
+}
+
+uint32_t mf__units_length(const mf_runtime *rt, uint32_t unit)
+{
+    return length(get(rt, unit));
+}
+
+void mf__units_each(mf_runtime *rt,
+                    void (*see)(mf_runtime *rt, uint32_t unit, uint32_t n, uint32_t tag, void *arg),
+                    void *arg)
+{
+    /* The lock is taken for each run, not for the walk: see() may be slow, and takes locks. */
+    uint32_t i = 0;
+    for (;;) {
+        lock(rt);
+        uint32_t word = 0;
+        while (i < rt->arena->units.top && !((word = get(rt, i)) & RUN_USED))
+            i += length(word) ? length(word) : 1;
+        bool end = i >= rt->arena->units.top;
+        mf__mutex_unlock(&rt->arena->units.lock);
+        if (end)
+            return;
+        see(rt, i, length(word), word >> 24 & 127, arg);
+        i += length(word);
+    }
+}

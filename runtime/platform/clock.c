@@ -1,0 +1,30 @@
+/* clock.c - monotonic time and deadlines: see clock.h. */
+#include "clock.h"
+
+#include "error.h"
+
+#include <errno.h>
+#include <time.h>
+
+int64_t mf__now(void)
+{
+    struct timespec ts;
+    clock_gettime(CLOCK_MONOTONIC, &ts);
+    return ts.tv_sec * MF_SECOND + ts.tv_nsec;
+}
+
+int64_t mf__deadline(double seconds)
+{
+    /* Written so that NaN takes the first branch. */
+    if (!(seconds < 9.0e9))
+        return MF_FOREVER;
+    if (seconds <= 0)
+        return 0;
+    return mf__now() + (int64_t)(seconds * 1e9);
+}
+
+int mf__sleep_until(int64_t deadline)
+{
+    const struct timespec ts = {.tv_sec = deadline / MF_SECOND, .tv_nsec = deadline % MF_SECOND};
+    return clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &ts, NULL) == EINTR ? MF_EINTR : 0;
+}

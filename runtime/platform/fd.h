@@ -1,0 +1,16 @@
+/*
+ * fd.h - file descriptors: closing what a child must not inherit, and standing clear of 0-2.
+ */
+#ifndef MF_FD_H
+#define MF_FD_H
+
+#include <stddef.h>
+
+/* Closes every descriptor >= 3 but the n listed in keep (any order, duplicates allowed). Made for a
+ * freshly forked child: allocates nothing. close_range(2), or one close(2) each without it. */
+void mf__fd_close_all(const int *keep, size_t n);
+
+/* Puts /dev/null on descriptor fd (0, 1 or 2), open for reading and writing. 0 or MF_ESYS. */
+int mf__fd_null(int fd);
+
+#endif

@@ -1,0 +1,325 @@
+/* process.c - children: starting, joining, ending: see process.h. */
+#include "process.h"
+
+#include "death.h"
+#include "fork.h"
+#include "lock.h"
+#include "object.h"
+#include "pidfd.h"
+#include "queue.h"
+#include "slot.h"
+#include "wait.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define SLICE_SUPERVISING (80 * MF_MSEC)
+#define GRACE 1.0
+
+struct mf_process {
+    mf_process *next; /* in rt->children */
+    pid_t pid;
+    uint32_t slot;
+    int pidfd;  /* -1 when the system gave none */
+    int status; /* MF_PROCESS_RUNNING until it is finished; then `end` */
+    int end;
+    bool daemon, forgotten;
+    bool reaped; /* and its death is perhaps not settled yet */
+};
+
+int mf_open(const struct mf_arena_options *options, mf_runtime **ret_rt)
+{
+    mf_runtime *rt;
+    int rc = mf__arena_open(options, &rt);
+    if (rc < 0)
+        return rc;
+    rt->kinds[MF_KIND_QUEUE] = &mf__queue_kind;
+    rt->kinds[MF_KIND_LOCK] = &mf__lock_kind;
+    *ret_rt = rt;
+    return 0;
+}
+
+static void free_children(mf_runtime *rt)
+{
+    for (mf_process *p = rt->children, *next; p; p = next) {
+        next = p->next;
+        if (p->pidfd >= 0 && mf__alive(rt) == 0)
+            close(p->pidfd);
+        free(p);
+    }
+    rt->children = NULL;
+}
+
+void mf_close(mf_runtime *rt)
+{
+    if (!rt)
+        return;
+    if (mf__alive(rt) == 0)
+        mf_process_leave(rt, true);
+    free_children(rt);
+    mf__arena_leave(rt, 0);
+    mf__arena_close(rt);
+}
+
+/* --- start --------------------------------------------------------------------------------------
+ */
+
+static _Noreturn void run_child(mf_runtime *rt, const struct mf_start *start, uint32_t slot,
+                                pid_t parent)
+{
+    if (!mf__fork_follow_parent(parent) || mf__arena_adopt(rt, slot) < 0)
+        _exit(127);
+    if (start->name)
+        snprintf(rt->self->name, sizeof rt->self->name, "%s", start->name);
+    mf_process_exit(rt, start->main(rt, start->arg));
+}
+
+static mf_process *new_process(mf_runtime *rt, pid_t pid, uint32_t slot, bool is_daemon,
+                               mf_process *p)
+{
+    *p = (mf_process){.next = rt->children,
+                      .pid = pid,
+                      .slot = slot,
+                      .pidfd = mf__pidfd_open(pid),
+                      .status = MF_PROCESS_RUNNING,
+                      .daemon = is_daemon};
+    rt->children = p;
+    return p;
+}
+
+int mf_process_start(mf_runtime *rt, const struct mf_start *start, mf_process **ret_p)
+{
+    uint32_t slot;
+    if (mf__alive(rt) < 0)
+        return MF_EFORKED;
+    mf_process *p = malloc(sizeof *p);
+    if (!p)
+        return MF_ENOMEM;
+    int rc = mf__slot_take(rt, &slot);
+    for (uint32_t i = 0; rc == 0 && i < start->handle_count; i++)
+        if ((rc = mf__object_hold_for(rt, start->handles[i], slot)) < 0)
+            mf__death_give_up(rt, slot);
+    if (rc < 0) {
+        free(p);
+        return rc;
+    }
+    pid_t parent = getpid();
+    pid_t pid = mf__fork(start->keep_fds, start->keep_fd_count, start->keep_stdin);
+    if (pid == 0)
+        run_child(rt, start, slot, parent);
+    if (pid < 0) {
+        int e = errno;
+        mf__death_give_up(rt, slot);
+        free(p);
+        errno = e;
+        return MF_ESYS;
+    }
+    *ret_p = new_process(rt, pid, slot, start->daemon, p);
+    return 0;
+}
+
+/* --- join ---------------------------------------------------------------------------------------
+ */
+
+static void unlist(mf_runtime *rt, mf_process *p)
+{
+    for (mf_process **at = &rt->children; *at; at = &(*at)->next)
+        if (*at == p) {
+            *at = p->next;
+            return;
+        }
+}
+
+/* Takes the child's exit status if it has ended. */
+static bool reap(mf_process *p)
+{
+    siginfo_t info = {.si_pid = 0};
+    int rc;
+    do
+        rc = waitid(P_PID, (id_t)p->pid, &info, WEXITED | WNOHANG);
+    while (rc < 0 && errno == EINTR);
+    if (rc == 0 && info.si_pid == 0)
+        return false;
+    if (rc == 0)
+        p->end = info.si_code == CLD_EXITED ? info.si_status : -info.si_status;
+    else if (p->pidfd >= 0 && mf__pidfd_wait(p->pidfd, 0) == MF_ETIMEOUT)
+        return false; /* ECHILD, but it lives: SIGCHLD is ignored, and the kernel will reap it */
+    else
+        p->end = MF_PROCESS_UNKNOWN;
+    return p->reaped = true;
+}
+
+/* The child is reaped: settles its death and frees its slot. False while somebody else settles. */
+static bool finish(mf_runtime *rt, mf_process *p)
+{
+    struct mf_slot *s = mf__slot_at(rt, p->slot);
+    mf__death_settle(rt, p->slot);
+    enum mf_phase phase = mf__phase(atomic_load(&s->state));
+    if (phase == MF_SLOT_LIVE)
+        return false;
+    if (p->end == MF_PROCESS_UNKNOWN && phase == MF_SLOT_EXITED)
+        p->end = atomic_load(&s->status);
+    if (phase == MF_SLOT_STARTING)
+        mf__death_give_up(rt, p->slot);
+    else
+        mf__slot_free(rt, p->slot);
+    if (p->pidfd >= 0)
+        close(p->pidfd);
+    p->pidfd = -1;
+    unlist(rt, p);
+    p->status = p->end;
+    return true;
+}
+
+/* Sleeps until the child has probably ended, or a while. */
+static int sleep_on(mf_runtime *rt, mf_process *p, int64_t deadline)
+{
+    int64_t now = mf__now();
+    if (deadline <= now)
+        return MF_ETIMEOUT;
+    int64_t slice = p->reaped                         ? MF_MSEC
+                    : rt->supervisors || p->pidfd < 0 ? SLICE_SUPERVISING
+                                                      : MF_SECOND;
+    int64_t until = deadline - now < slice ? deadline : now + slice;
+    bool can_poll = p->pidfd >= 0 && !p->reaped;
+    int rc = can_poll ? mf__pidfd_wait(p->pidfd, until) : mf__sleep_until(until);
+    if (rc == MF_ETIMEOUT || !can_poll) {
+        mf__wait_look_around(rt);
+        rc = rc == MF_EINTR ? rc : 0;
+    }
+    return rc;
+}
+
+int mf_process_join(mf_runtime *rt, mf_process *p, int64_t deadline)
+{
+    while (p->status == MF_PROCESS_RUNNING) {
+        if (mf__alive(rt) < 0)
+            return MF_EFORKED;
+        if ((p->reaped || reap(p)) && finish(rt, p))
+            break;
+        int rc = sleep_on(rt, p, deadline);
+        if (rc < 0)
+            return rc;
+    }
+    return 0;
+}
+
+/* --- looking and ending -------------------------------------------------------------------------
+ */
+
+int mf_process_status(const mf_process *p)
+{
+    return p->status;
+}
+
+pid_t mf_process_pid(const mf_process *p)
+{
+    return p->pid;
+}
+
+uint32_t mf__process_slot(const mf_process *p)
+{
+    return p->slot;
+}
+
+bool mf_process_is_daemon(const mf_process *p)
+{
+    return p->daemon;
+}
+
+void mf_process_signal(mf_process *p, int signal)
+{
+    if (p->status != MF_PROCESS_RUNNING || p->reaped)
+        return;
+    if (p->pidfd < 0 || syscall(SYS_pidfd_send_signal, p->pidfd, signal, NULL, 0) < 0)
+        kill(p->pid, signal); /* not reaped by us: the pid is still the child's */
+}
+
+/* Joins whatever signal handlers run meanwhile; the deadline bounds it. */
+static int join_firmly(mf_runtime *rt, mf_process *p, int64_t deadline)
+{
+    int rc;
+    do
+        rc = mf_process_join(rt, p, deadline);
+    while (rc == MF_EINTR);
+    return rc;
+}
+
+void mf_process_end(mf_runtime *rt, mf_process *p, double grace)
+{
+    mf_process_signal(p, SIGTERM);
+    if (join_firmly(rt, p, mf__deadline(grace)) == 0)
+        return;
+    mf_process_signal(p, SIGKILL);
+    join_firmly(rt, p, mf__deadline(GRACE));
+}
+
+void mf_process_free(mf_runtime *rt, mf_process *p)
+{
+    if (!p)
+        return;
+    if (p->status == MF_PROCESS_RUNNING && mf_process_join(rt, p, 0) < 0)
+        p->forgotten = true; /* stays listed: mf_process_leave or mf_close will reap it */
+    else
+        free(p);
+}
+
+void mf_process_each(mf_runtime *rt, void (*see)(mf_process *p, void *arg), void *arg)
+{
+    for (mf_process *p = rt->children, *next; p; p = next) {
+        next = p->next;
+        see(p, arg);
+    }
+}
+
+static bool is_to_end(const mf_process *p, bool now)
+{
+    return p->daemon || now;
+}
+
+/* Asks all at once, so that the grace periods run side by side. */
+static void end_many(mf_runtime *rt, bool now)
+{
+    int64_t deadline = mf__deadline(GRACE);
+    for (mf_process *p = rt->children; p; p = p->next)
+        if (is_to_end(p, now))
+            mf_process_signal(p, SIGTERM);
+    for (mf_process *p = rt->children, *next; p; p = next) {
+        next = p->next;
+        if (!is_to_end(p, now) || join_firmly(rt, p, deadline) == 0)
+            continue;
+        mf_process_signal(p, SIGKILL);
+        join_firmly(rt, p, mf__deadline(GRACE));
+    }
+}
+
+int mf_process_leave(mf_runtime *rt, bool now)
+{
+    if (mf__alive(rt) < 0)
+        return 0;
+    end_many(rt, now);
+    while (rt->children) {
+        mf_process *p = rt->children;
+        int rc = mf_process_join(rt, p, MF_FOREVER);
+        if (rc < 0)
+            return rc;
+        if (p->forgotten)
+            free(p);
+    }
+    return 0;
+}
+
+_Noreturn void mf_process_exit(mf_runtime *rt, int status)
+{
+    while (mf_process_leave(rt, false) == MF_EINTR)
+        ;
+    fflush(NULL);
+    mf__arena_leave(rt, status & 0xff);
+    _exit(status & 0xff);
+}

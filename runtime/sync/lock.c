@@ -1,0 +1,99 @@
+/* lock.c - the Lock that users hold: see lock.h. */
+#include "lock.h"
+
+#include "object.h"
+#include "slot.h"
+#include "wait.h"
+
+/* In the word: not held, and the pid below is of the holder that died. Else slot + 1, or 0. */
+#define ABANDONED (UINT64_C(1) << 63)
+
+struct body {
+    _Atomic uint64_t word;
+    struct mf_wait released;
+};
+_Static_assert(sizeof(struct body) <= sizeof(((struct mf_object *)0)->body), "fits its object");
+
+static struct body *body(const mf_lock *lock)
+{
+    return (struct body *)(uintptr_t)lock->body;
+}
+
+int mf_lock_new(mf_runtime *rt, mf_lock **ret_lock)
+{
+    return mf__object_new(rt, MF_KIND_LOCK, ret_lock);
+}
+
+/* Takes the lock if it is free. 0, MF_ABANDONED or MF_EFULL. */
+static int try(mf_runtime *rt, struct body *b, int32_t *ret_pid)
+{
+    uint64_t word = atomic_load(&b->word);
+    /* Counted before it is held, so that our death is sure to look at the locks. */
+    atomic_fetch_add(&rt->self->held, 1);
+    while (word == 0 || word & ABANDONED) {
+        if (!atomic_compare_exchange_weak(&b->word, &word, rt->slot + 1))
+            continue;
+        if (!(word & ABANDONED))
+            return 0;
+        *ret_pid = (int32_t)word;
+        return MF_ABANDONED;
+    }
+    atomic_fetch_sub(&rt->self->held, 1);
+    return MF_EFULL;
+}
+
+int mf_lock_acquire(mf_runtime *rt, mf_lock *lock, int64_t deadline, int32_t *ret_pid)
+{
+    struct body *b = body(lock);
+    int rc = try(rt, b, ret_pid);
+    if (rc != MF_EFULL)
+        return rc;
+    if (deadline == 0)
+        return MF_ETIMEOUT;
+    mf__note(&rt->self->busy, mf__object_index(rt, lock) + 1);
+    do {
+        uint32_t ticket = mf__wait_prepare(&b->released);
+        rc = try(rt, b, ret_pid);
+        if (rc != MF_EFULL)
+            break;
+        rc = mf__wait_sleep(rt, &b->released, ticket, deadline);
+        int again = try(rt, b, ret_pid); /* also when the time is up: it may just have come */
+        rc = again != MF_EFULL ? again : rc < 0 ? rc : MF_EFULL;
+    } while (rc == MF_EFULL);
+    mf__note(&rt->self->busy, 0);
+    return rc;
+}
+
+int mf_lock_release(mf_runtime *rt, mf_lock *lock)
+{
+    struct body *b = body(lock);
+    uint64_t word = atomic_load(&b->word);
+    do {
+        if (word == 0 || word & ABANDONED)
+            return MF_EINVAL;
+    } while (!atomic_compare_exchange_weak(&b->word, &word, 0));
+    atomic_fetch_sub(&mf__slot_at(rt, (uint32_t)word - 1)->held, 1);
+    mf__wait_wake(&b->released);
+    return 0;
+}
+
+bool mf_lock_is_mine(const mf_runtime *rt, const mf_lock *lock)
+{
+    return atomic_load(&body(lock)->word) == rt->slot + 1;
+}
+
+static void settle(mf_runtime *rt, struct mf_object *o, struct mf_slot *dead)
+{
+    (void)rt, (void)dead;
+    mf__wait_wake_all(&body(o)->released); /* the dead may have had a wake, or owed one */
+}
+
+static void bereave(mf_runtime *rt, struct mf_object *o, struct mf_slot *dead)
+{
+    uint64_t word = rt->slot + 1;
+    uint32_t pid = (uint32_t)atomic_load(&dead->pid);
+    if (atomic_compare_exchange_strong(&body(o)->word, &word, ABANDONED | pid))
+        mf__wait_wake_all(&body(o)->released);
+}
+
+const struct mf_kind mf__lock_kind = {.settle = settle, .bereave = bereave};

@@ -1,0 +1,96 @@
+/* wait.c - sleeping and waking: see wait.h. */
+#include "wait.h"
+
+#include "death.h"
+#include "futex.h"
+#include "slot.h"
+
+#include <errno.h>
+#include <limits.h>
+
+#define LOOK_OFTEN (80 * MF_MSEC) /* the watch, and whoever has children to supervise */
+#define LOOK_SELDOM (1 * MF_SECOND)
+
+#define SPIN_MOST 1500u /* about 30 us: what a sleep and a wake across processors cost */
+#define SPIN_LEAST 30u
+
+static void supervise(mf_runtime *rt)
+{
+    if (rt->supervising)
+        return;
+    rt->supervising = true;
+    for (struct mf_supervisor *s = rt->supervisors, *next; s; s = next) {
+        next = s->next;
+        s->look(s);
+    }
+    rt->supervising = false;
+}
+
+void mf__wait_look_around(mf_runtime *rt)
+{
+    mf__death_check(rt);
+    supervise(rt);
+}
+
+/* One sleeper of the family keeps the watch; when it dies the kernel hands the role on. */
+static bool keep_watch(mf_runtime *rt)
+{
+    int rc = pthread_mutex_trylock(&rt->arena->watch.m);
+    if (rc == EOWNERDEAD)
+        pthread_mutex_consistent(&rt->arena->watch.m);
+    return rc == 0 || rc == EOWNERDEAD;
+}
+
+int mf__wait_sleep(mf_runtime *rt, struct mf_wait *w, uint32_t ticket, int64_t deadline)
+{
+    bool watch = keep_watch(rt);
+    int64_t now = mf__now();
+    int64_t until = now + (watch || rt->supervisors ? LOOK_OFTEN : LOOK_SELDOM);
+    int rc = deadline <= now ? MF_ETIMEOUT
+                             : mf__futex_wait(&w->seq, ticket, until < deadline ? until : deadline);
+    if (watch)
+        pthread_mutex_unlock(&rt->arena->watch.m);
+    uint32_t deaths = atomic_load(&rt->arena->deaths);
+    if (rc == MF_ETIMEOUT || deaths != rt->deaths_seen) {
+        rt->deaths_seen = deaths;
+        mf__wait_look_around(rt);
+    }
+    /* The end of a slice is no end of the wait. */
+    return rc == MF_ETIMEOUT && mf__now() < deadline ? 0 : rc;
+}
+
+static void wake(struct mf_wait *w, int n)
+{
+    uint32_t announced = atomic_load(&w->announced);
+    if (announced == atomic_load_explicit(&w->quiet, memory_order_relaxed))
+        return;
+    atomic_fetch_add(&w->seq, 1);
+    if (mf__futex_wake(&w->seq, n) == 0)
+        atomic_store(&w->quiet, announced);
+}
+
+void mf__wait_wake(struct mf_wait *w)
+{
+    wake(w, 1);
+}
+
+void mf__wait_wake_all(struct mf_wait *w)
+{
+    wake(w, INT_MAX);
+}
+
+bool mf__wait_spin(mf_runtime *rt, const _Atomic uint64_t *word, uint64_t seen)
+{
+    if (rt->cpus < 2)
+        return false;
+    uint32_t limit = rt->spin ? rt->spin : SPIN_MOST;
+    for (uint32_t i = 0; i < limit; i++) {
+        if (atomic_load_explicit(word, memory_order_acquire) != seen) {
+            rt->spin = limit * 2 < SPIN_MOST ? limit * 2 : SPIN_MOST;
+            return true;
+        }
+        mf__spin_pause();
+    }
+    rt->spin = limit / 2 > SPIN_LEAST ? limit / 2 : SPIN_LEAST;
+    return false;
+}
