@@ -1,0 +1,151 @@
+/*
+ * state.h - what moonfork keeps of a Lua state, and the helpers that all bindings share.
+ *
+ * One mf_lua stands in the registry of each state that opened moonfork: the first process's, and
+ * the fresh state of every child. It owns the runtime (in the first process), the codec, and a
+ * buffer to build messages in. Used by every file of bindings/ that is not the codec's.
+ */
+#ifndef MF_STATE_H
+#define MF_STATE_H
+
+#include "buffer.h"
+#include "codec.h"
+#include "moonfork_lua.h"
+
+#include "process.h"
+
+#include <lauxlib.h>
+#include <lua.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+typedef struct mf_lua mf_lua;
+
+struct mf_lua {
+    mf_runtime *rt;   /* NULL after the state has left the family */
+    mf_codec *codec;  /* of this state; the codec's registry table keeps it */
+    lua_State *L;     /* the main thread */
+    mf_lua_config config;
+    mf_buffer scratch; /* messages are built here: valid until the next Lua call */
+    mf_buffer inherit; /* what a child takes over of this state: see mf__lua_prepare */
+    bool child;        /* this process was started by moonfork */
+    bool daemon;       /* ... as a daemon */
+    bool left;         /* mf_lua_leave was called: nothing more can be started */
+    const char *name;  /* of this process, "MainProcess" in the first; the state keeps it */
+    int parent_pid;    /* who started it; 0 in the first */
+    uint32_t started;  /* processes named by their number so far */
+    int finished;      /* a registry reference to the "finish" function of spins of the hooks */
+};
+
+/* --- of this state -------------------------------------------------------------------------------
+ */
+
+/* The context of this state. Raises when moonfork is not open in it, when it has left the family,
+ * or when this process was forked by other means than moonfork's. A registry lookup: functions
+ * where speed matters keep the context as upvalue 1 and call mf__lua_upvalue. */
+mf_lua *mf__lua(lua_State *L);
+
+/* The context, or NULL where it is not open. Never raises. */
+mf_lua *mf__lua_peek(lua_State *L);
+
+/* Pushes the context's userdata, to be an upvalue. */
+void mf__lua_push(lua_State *L);
+
+/* Raises what mf__lua raises, for a context that cannot be used. */
+int mf__lua_unusable(lua_State *L, const mf_lua *lua);
+
+/* The same as mf__lua for C functions whose upvalue 1 is the context's userdata. */
+static inline mf_lua *mf__lua_upvalue(lua_State *L)
+{
+    mf_lua *lua = (mf_lua *)lua_touserdata(L, lua_upvalueindex(1));
+    if (!lua->rt || mf__alive(lua->rt) < 0)
+        mf__lua_unusable(L, lua);
+    return lua;
+}
+
+/* luaL_setfuncs whose functions have the context as upvalue 1. */
+void mf__lua_setfuncs(lua_State *L, const luaL_Reg *functions);
+
+/* --- arguments and outcomes ----------------------------------------------------------------------
+ */
+
+/* Pushes nil, a message and the code's name; returns 3. */
+int mf__lua_fail(lua_State *L, int code);
+
+/* Raises "`what`: text of the code" at the caller's line. Never returns. */
+int mf__lua_raise(lua_State *L, int code, const char *what);
+
+/* The deadline (clock.h) of a timeout in seconds at argument `arg`: none or nil is MF_FOREVER, 0
+ * or less is 0. A boolean, NaN or another type raises, with `hint` (may be NULL: "use get_nowait()
+ * not to wait") behind the message. */
+int64_t mf__lua_deadline(lua_State *L, int arg, const char *hint);
+
+/* After MF_EINTR: lets Lua's hooks run, which may raise (Ctrl-C). When it returns, go on with the
+ * same deadline. Do not call it with something in hand that an error would leak. */
+void mf__lua_interrupted(lua_State *L);
+
+/* For loops around blocking calls: true when rc was MF_EINTR and the call is to be made again. */
+static inline bool mf__lua_again(lua_State *L, int rc)
+{
+    if (rc != MF_EINTR)
+        return false;
+    mf__lua_interrupted(L);
+    return true;
+}
+
+/* Raises "bad argument #arg to 'f' (unknown option 'tineout'; did you mean 'timeout'? known: ...)"
+ * when the table at `arg` has a key that is not among the NULL-terminated names. */
+void mf__lua_check_options(lua_State *L, int arg, const char *const *names);
+
+/* --- error objects -------------------------------------------------------------------------------
+ */
+
+/* Pushes an error object: a table with `kind` and `message` (formatted as lua_pushfstring does) and
+ * the metatable that mp.is_error knows. The caller sets more fields: traceback value index input
+ * pid signal exitcode. */
+void mf__lua_push_error(lua_State *L, const char *kind, const char *format, ...);
+
+/* Is the value at `idx` an error object? */
+bool mf__lua_is_error(lua_State *L, int idx);
+
+/* A message handler for lua_pcall: turns any error value into an error object of kind "error" with
+ * message, traceback and value. An error object stays what it is. */
+int mf__lua_handler(lua_State *L);
+
+/* Appends the error object at the top to `out` as a message of the codec and leaves it there. When
+ * its `value` cannot be sent it is left out. Raises only for want of memory. */
+void mf__lua_encode_error(lua_State *L, mf_lua *lua, mf_buffer *out);
+
+/* --- children ------------------------------------------------------------------------------------
+ */
+
+/* Before a fork: notes what a child takes over (package.path, package.cpath, C functions of
+ * package.preload, luarocks.loader, arg) in lua->inherit. A child of mf__lua_child gets what was
+ * noted last, so a pool may call it once. */
+void mf__lua_prepare(lua_State *L, mf_lua *lua);
+
+struct mf_lua_child {
+    mf_lua *parent;   /* as it is in the child's copy of the memory; only C fields are read */
+    mf_runtime *rt;   /* as given to mf_start.main */
+    const char *name; /* of the process; copied */
+    bool daemon;
+    bool has_seed; /* math.randomseed(seed, stream); otherwise from the kernel's entropy */
+    int64_t seed, stream;
+    lua_CFunction body; /* runs protected in the fresh state, with `arg` as light userdata */
+    void *arg;
+};
+
+/*
+ * The whole life of a child, for mf_start.main: makes the fresh state (libraries, package paths,
+ * on_state, moonfork in package.preload, os.exit and print of a child), runs body in it, prints an
+ * error that leaves it with its traceback on stderr, closes the state, and returns the exit status:
+ * 0, or 1 after an error. `os.exit` in it takes the same path from inside, and does not return
+ * here.
+ */
+int mf__lua_run_child(const struct mf_lua_child *child);
+
+/* What os.exit does in a child instead of ending it: gets the status; may raise, or return to let
+ * the process end. NULL: ends it. For a pool, where it is an error of the task. */
+void mf__lua_on_exit(mf_lua *lua, void (*on_exit)(lua_State *L, int status));
+
+#endif
