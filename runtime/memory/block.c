@@ -227,6 +227,13 @@ void mf__block_from_hand(mf_runtime *rt, struct mf_block *b)
     mf__note(&rt->self->hand, 0);
 }
 
+void mf__block_pass(mf_runtime *rt, struct mf_block *b, uint32_t slot)
+{
+    atomic_fetch_add_explicit(&mf__slot_at(rt, slot)->owned, 1, memory_order_relaxed);
+    mf__note(&b->owner, slot + 1);
+    atomic_fetch_sub_explicit(&rt->self->owned, 1, memory_order_relaxed);
+}
+
 size_t mf__block_room(const mf_runtime *rt, const struct mf_block *b)
 {
     uint32_t c = kind_of(b);
@@ -258,11 +265,20 @@ static void recover_run(mf_runtime *rt)
         mf__units_give(rt, unit - 1);
 }
 
+/* A block that is still the dead one's was not passed on: `link` must not name it any more. */
+static void unlink_block(mf_runtime *rt, uint64_t offset)
+{
+    if (atomic_load(&rt->self->link) == offset)
+        mf__note(&rt->self->link, 0);
+}
+
 static void recover_block(mf_runtime *rt, struct mf_block *b)
 {
-    if (atomic_load_explicit(&b->owner, memory_order_relaxed) == rt->slot + 1 &&
-        atomic_load_explicit(&b->tag, memory_order_relaxed) & MF_BLOCK_USED)
-        mf__block_free(rt, b);
+    if (atomic_load_explicit(&b->owner, memory_order_relaxed) != rt->slot + 1 ||
+        !(atomic_load_explicit(&b->tag, memory_order_relaxed) & MF_BLOCK_USED))
+        return;
+    unlink_block(rt, mf__offset(rt, b));
+    mf__block_free(rt, b);
 }
 
 static void recover_owned(mf_runtime *rt, uint32_t unit, uint32_t n, uint32_t tag, void *arg)
@@ -290,7 +306,10 @@ void mf__blocks_recover(mf_runtime *rt)
         mf__block_disown(rt, b);
         give(rt, b);
     }
-    mf__block_free(rt, mf__block_at(rt, atomic_load(&rt->self->hand)));
+    b = mf__block_at(rt, atomic_load(&rt->self->hand));
+    if (b)
+        unlink_block(rt, mf__offset(rt, b));
+    mf__block_free(rt, b);
     if (atomic_load(&rt->self->owned))
         mf__units_each(rt, recover_owned, NULL);
     mf__note(&rt->self->owned, 0);

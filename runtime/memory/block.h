@@ -50,6 +50,9 @@ void mf__block_from_hand(mf_runtime *rt, struct mf_block *b);
 void mf__block_adopt(mf_runtime *rt, struct mf_block *b, uint32_t slot);
 void mf__block_disown(mf_runtime *rt, struct mf_block *b);
 
+/* Makes a block of this process another slot's, by one store. */
+void mf__block_pass(mf_runtime *rt, struct mf_block *b, uint32_t slot);
+
 /* How many bytes the payload has room for. */
 size_t mf__block_room(const mf_runtime *rt, const struct mf_block *b);
 

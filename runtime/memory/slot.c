@@ -24,7 +24,7 @@ static void raise_top(mf_runtime *rt, uint32_t index)
 
 static void forget_intents(struct mf_slot *s)
 {
-    s->fresh = s->hand = s->segment = s->task = s->owned = 0;
+    s->fresh = s->hand = s->segment = s->task = s->link = s->owned = 0;
     s->run = s->busy = s->side = s->got = s->held = 0;
     s->seq = MF_NO_SEQ;
     s->status = 0;

@@ -51,7 +51,8 @@ struct mf_slot {
     _Atomic uint64_t owned;             /* blocks whose header names this slot (never too low) */
     _Atomic uint32_t held;              /* objects whose holders name this slot (never too low) */
     _Atomic uint32_t spare;
-    char name[40];
+    _Atomic uint64_t link; /* block made for the creator of task, perhaps not yet linked there */
+    char name[32];
 };
 _Static_assert(sizeof(struct mf_slot) == 192, "a slot is whole cache lines");
 

@@ -29,6 +29,7 @@ struct mf_process {
     int pidfd;  /* -1 when the system gave none */
     int status; /* MF_PROCESS_RUNNING until it is finished; then `end` */
     int end;
+    uint64_t task, link; /* of its slot, read before that was freed */
     bool daemon, forgotten;
     bool reaped; /* and its death is perhaps not settled yet */
 };
@@ -165,6 +166,8 @@ static bool finish(mf_runtime *rt, mf_process *p)
         return false;
     if (p->end == MF_PROCESS_UNKNOWN && phase == MF_SLOT_EXITED)
         p->end = atomic_load(&s->status);
+    p->task = atomic_load(&s->task);
+    p->link = atomic_load(&s->link);
     if (phase == MF_SLOT_STARTING)
         mf__death_give_up(rt, p->slot);
     else
@@ -231,6 +234,25 @@ uint32_t mf__process_slot(const mf_process *p)
 bool mf_process_is_daemon(const mf_process *p)
 {
     return p->daemon;
+}
+
+bool mf__process_is_over(const mf_process *p)
+{
+    siginfo_t info = {.si_pid = 0};
+    if (p->status != MF_PROCESS_RUNNING || p->reaped)
+        return true;
+    int rc = waitid(P_PID, (id_t)p->pid, &info, WEXITED | WNOHANG | WNOWAIT);
+    return rc < 0 || info.si_pid != 0;
+}
+
+uint64_t mf__process_last_task(const mf_process *p)
+{
+    return p->task;
+}
+
+uint64_t mf__process_last_link(const mf_process *p)
+{
+    return p->link;
 }
 
 void mf_process_signal(mf_process *p, int signal)
@@ -303,6 +325,7 @@ int mf_process_leave(mf_runtime *rt, bool now)
 {
     if (mf__alive(rt) < 0)
         return 0;
+    rt->supervising = true; /* nobody replaces those that are ended now */
     end_many(rt, now);
     while (rt->children) {
         mf_process *p = rt->children;

@@ -60,6 +60,14 @@ pid_t mf_process_pid(const mf_process *p);
 uint32_t mf__process_slot(const mf_process *p);
 bool mf_process_is_daemon(const mf_process *p);
 
+/* True when it has ended, whether it was reaped or not. Never blocks, reaps nothing. */
+bool mf__process_is_over(const mf_process *p);
+
+/* After a join: what the child's slot said of the task in its hands and of a block that it was
+ * about to link there (pool.h); 0 for nothing. */
+uint64_t mf__process_last_task(const mf_process *p);
+uint64_t mf__process_last_link(const mf_process *p);
+
 /* Sends a signal, if it is still there: never to a pid that was reused. */
 void mf_process_signal(mf_process *p, int signal);
 

@@ -1,0 +1,245 @@
+/* crew.c - the workers of a pool: starting, watching, settling, ending: see crew.h. */
+#include "crew.h"
+#include "object.h"
+
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+
+#define STILLBORN_MOST 3u /* workers in a row that may end before they are ready */
+
+/* --- starting -----------------------------------------------------------------------------------
+ */
+
+static int worker_main(mf_runtime *rt, void *arg)
+{
+    mf_pool *pool = arg;
+    pool->rt = rt;
+    return pool->options.hooks.worker_main(rt, pool, pool->options.hooks.arg);
+}
+
+static int start_member(mf_pool *pool, uint32_t i)
+{
+    char name[32];
+    uint64_t handles[2 + 64];
+    const struct mf_pool_options *o = &pool->options;
+    uint32_t n = o->handle_count < 64 ? o->handle_count : 64;
+    handles[0] = mf__object_handle(pool->rt, pool->tasks);
+    handles[1] = mf__object_handle(pool->rt, pool->news);
+    if (n)
+        memcpy(handles + 2, o->handles, n * sizeof *handles);
+    snprintf(name, sizeof name, "%s-%u", o->name ? o->name : "Worker", i + 1);
+    const struct mf_start start = {.main = worker_main,
+                                   .arg = pool,
+                                   .name = name,
+                                   .handles = handles,
+                                   .handle_count = n + 2,
+                                   .keep_fds = o->keep_fds,
+                                   .keep_fd_count = o->keep_fd_count,
+                                   .daemon = true};
+    pool->members[i] = (struct mf_member){0};
+    return mf_process_start(pool->rt, &start, &pool->members[i].p);
+}
+
+/* Are workers wanted: is there work now, or may some come? */
+static bool is_working(const mf_pool *pool)
+{
+    return pool->state == MF_POOL_OPEN || (pool->state == MF_POOL_CLOSED && pool->pending);
+}
+
+int mf__crew_fill(mf_pool *pool)
+{
+    for (uint32_t i = 0; i < pool->options.processes && is_working(pool); i++) {
+        int rc = pool->members[i].p ? 0 : start_member(pool, i);
+        if (rc < 0)
+            return rc;
+    }
+    return 0;
+}
+
+/* As mf__crew_fill, long after the pool was made: a system that is short of something is asked
+ * again at the next look, unless no worker is left to wait for. */
+static void refill(mf_pool *pool)
+{
+    if (mf__crew_fill(pool) == 0)
+        return;
+    for (uint32_t i = 0; i < pool->options.processes; i++)
+        if (pool->members[i].p)
+            return;
+    pool->last_status = MF_PROCESS_UNKNOWN;
+    mf__pool_break(pool);
+}
+
+static struct mf_member *find_slot(mf_pool *pool, uint32_t slot)
+{
+    for (uint32_t i = 0; i < pool->options.processes; i++)
+        if (pool->members[i].p && mf__process_slot(pool->members[i].p) == slot)
+            return &pool->members[i];
+    return NULL;
+}
+
+void mf__crew_ready(mf_pool *pool, uint32_t slot)
+{
+    struct mf_member *m = find_slot(pool, slot);
+    pool->stillborn = 0;
+    if (m)
+        m->ready = true;
+}
+
+/* --- settling -----------------------------------------------------------------------------------
+ */
+
+/* What a dead worker had in hand, after all its news were read. */
+static void settle_job(mf_pool *pool, mf_job *job, const struct mf_member *m, int pid, int status)
+{
+    struct mf_task *t = job->task;
+    uint32_t state = atomic_load(&t->state), done = atomic_load(&t->done);
+    if (pool->state == MF_POOL_TERMINATED && state != MF_TASK_DONE)
+        return; /* mf_pool_terminate cancels it */
+    if (state == MF_TASK_DONE || state == MF_TASK_CANCELLED) /* it could not tell any more */
+        mf__pool_returned(pool, job);
+    else if (state == MF_TASK_RUNNING && done == t->count) /* killed right before it said DONE */
+        mf__pool_returned(pool, job);
+    else if (state == MF_TASK_QUEUED || atomic_load(&t->begun) <= done)
+        mf__pool_requeue(pool, job);
+    else if (m->overdue == job->word)
+        mf__pool_item_failed(pool, job, MF_DEATH_TIMEOUT, pid, status);
+    else if (t->attempt++ < job->retries)
+        mf__pool_requeue(pool, job);
+    else
+        mf__pool_item_failed(pool, job, MF_DEATH_DIED, pid, status);
+}
+
+/* A worker was reaped. */
+static void bury(mf_pool *pool, struct mf_member *m)
+{
+    struct mf_member dead = *m;
+    int status = mf_process_status(dead.p), pid = mf_process_pid(dead.p);
+    uint64_t word = mf__process_last_task(dead.p), link = mf__process_last_link(dead.p);
+    m->p = NULL;
+    mf__pool_drain(pool); /* what it committed comes first */
+    mf_job *job = mf__pool_find(pool, word);
+    mf__task_recover_link(pool->rt, job ? job->task : NULL, link);
+    if (job)
+        settle_job(pool, job, &dead, pid, status);
+    mf_process_free(pool->rt, dead.p);
+    if (dead.ready)
+        return;
+    pool->last_status = status;
+    if (is_working(pool) && ++pool->stillborn >= STILLBORN_MOST)
+        mf__pool_break(pool);
+}
+
+/* When the item that a worker is at has to be over; MF_FOREVER without a limit. */
+static int64_t limit_of(mf_pool *pool, const struct mf_member *m, uint64_t *ret_word)
+{
+    if (!m->p)
+        return MF_FOREVER;
+    uint64_t word = atomic_load(&mf__slot_at(pool->rt, mf__process_slot(m->p))->task);
+    mf_job *job = mf__pool_find(pool, word);
+    if (!job || !job->timeout || atomic_load(&job->task->state) != MF_TASK_RUNNING)
+        return MF_FOREVER;
+    int64_t started = atomic_load(&job->task->started);
+    bool running = atomic_load(&job->task->begun) > atomic_load(&job->task->done);
+    *ret_word = word;
+    return running && started ? started + job->timeout : mf__now() + job->timeout;
+}
+
+int64_t mf__crew_next_limit(mf_pool *pool)
+{
+    /* A task that is taken after this look must be met before its limit can pass. */
+    int64_t next = mf__now() + 50 * MF_MSEC;
+    uint64_t word;
+    for (uint32_t i = 0; i < pool->options.processes; i++) {
+        int64_t limit = limit_of(pool, &pool->members[i], &word);
+        next = limit < next ? limit : next;
+    }
+    return next;
+}
+
+static void kill_overdue(mf_pool *pool)
+{
+    uint64_t word = 0;
+    for (uint32_t i = 0; pool->timed && i < pool->options.processes; i++) {
+        struct mf_member *m = &pool->members[i];
+        if (limit_of(pool, m, &word) > mf__now())
+            continue;
+        m->overdue = word;
+        mf_process_signal(m->p, SIGKILL);
+        mf_process_join(pool->rt, m->p, mf__deadline(1));
+    }
+}
+
+bool mf__crew_needs_care(mf_pool *pool)
+{
+    for (uint32_t i = 0; i < pool->options.processes; i++) {
+        const mf_process *p = pool->members[i].p;
+        if (p ? mf__process_is_over(p) : is_working(pool))
+            return true;
+    }
+    return pool->timed && mf__crew_next_limit(pool) <= mf__now();
+}
+
+void mf__crew_settle(mf_pool *pool)
+{
+    if (pool->settling || pool->state == MF_POOL_TERMINATED)
+        return;
+    pool->settling = true;
+    kill_overdue(pool);
+    for (uint32_t i = 0; i < pool->options.processes; i++) {
+        struct mf_member *m = &pool->members[i];
+        if (m->p && mf_process_join(pool->rt, m->p, 0) == 0)
+            bury(pool, m);
+    }
+    refill(pool);
+    pool->settling = false;
+}
+
+void mf__crew_leaving(mf_pool *pool, uint32_t slot)
+{
+    struct mf_member *m = find_slot(pool, slot);
+    if (m && mf_process_join(pool->rt, m->p, mf__deadline(1)) == 0)
+        mf__crew_settle(pool);
+}
+
+/* --- ending -------------------------------------------------------------------------------------
+ */
+
+static void signal_all(mf_pool *pool, int signal)
+{
+    for (uint32_t i = 0; i < pool->options.processes; i++)
+        if (pool->members[i].p)
+            mf_process_signal(pool->members[i].p, signal);
+}
+
+int mf__crew_join(mf_pool *pool, int64_t deadline)
+{
+    for (uint32_t i = 0; i < pool->options.processes; i++) {
+        struct mf_member *m = &pool->members[i];
+        int rc = m->p ? mf_process_join(pool->rt, m->p, deadline) : 0;
+        if (rc < 0)
+            return rc;
+        if (m->p)
+            bury(pool, m);
+    }
+    return 0;
+}
+
+/* mf__crew_join whatever signal handlers run meanwhile. */
+static int join_firmly(mf_pool *pool, int64_t deadline)
+{
+    int rc;
+    do
+        rc = mf__crew_join(pool, deadline);
+    while (rc == MF_EINTR);
+    return rc;
+}
+
+void mf__crew_end(mf_pool *pool, double grace)
+{
+    signal_all(pool, SIGTERM);
+    if (join_firmly(pool, mf__deadline(grace)) == 0)
+        return;
+    signal_all(pool, SIGKILL);
+    join_firmly(pool, mf__deadline(1));
+}

@@ -1,0 +1,96 @@
+/*
+ * crew.h - what pool.c and crew.c share: the pool's private state, and the care for its workers.
+ *
+ * pool.c owns the jobs (submit, collect, finish), crew.c the workers (start, watch, settle, end).
+ */
+#ifndef MF_CREW_H
+#define MF_CREW_H
+
+#include "pool.h"
+
+struct mf_job {
+    mf_pool *pool;
+    struct mf_task *task;
+    uint64_t word; /* offset of task, | number << 40: names this job in queues and slots */
+    uint32_t id;   /* place in pool->jobs */
+    uint32_t retries;
+    int64_t timeout; /* ns; 0: none */
+    enum mf_job_state state;
+    bool abandoned; /* by its owner, while pending */
+    void *user;
+};
+
+struct mf_member {
+    mf_process *p; /* NULL: to be started again */
+    bool ready;
+    uint64_t overdue; /* word of the task that it is being killed for */
+};
+
+struct mf_pool {
+    mf_runtime *rt;
+    struct mf_supervisor supervisor;
+    struct mf_pool_options options;
+    mf_queue *tasks, *news;
+    enum mf_pool_state state;
+
+    struct mf_member *members; /* options.processes of them */
+    uint32_t stillborn;        /* workers in a row that ended before they were ready */
+    int last_status;
+    bool settling, collecting, attention;
+    bool timed; /* some job has a time limit */
+
+    mf_job **jobs; /* by id; NULL: free */
+    uint32_t job_max, job_hint, pending;
+    uint64_t numbers;
+
+    uint8_t *broken; /* what a failed initializer said */
+    size_t broken_size;
+};
+
+/* --- crew.c --- */
+
+/* Starts the workers that are missing and wanted. The first error, or 0. */
+int mf__crew_fill(mf_pool *pool);
+
+/* Looks after the workers: settles the dead, kills the overdue, replaces both. */
+void mf__crew_settle(mf_pool *pool);
+
+/* One worker has said that it is leaving: waits for it and replaces it. */
+void mf__crew_leaving(mf_pool *pool, uint32_t slot);
+
+void mf__crew_ready(mf_pool *pool, uint32_t slot);
+
+/* When the next time limit passes, or MF_FOREVER. */
+int64_t mf__crew_next_limit(mf_pool *pool);
+
+/* Would mf__crew_settle find something to do? */
+bool mf__crew_needs_care(mf_pool *pool);
+
+/* Ends all workers: SIGTERM, after the grace SIGKILL. */
+void mf__crew_end(mf_pool *pool, double grace);
+
+/* Waits until all workers have ended by themselves. */
+int mf__crew_join(mf_pool *pool, int64_t deadline);
+
+/* --- pool.c --- */
+
+/* The pending job of a word, or NULL. */
+mf_job *mf__pool_find(mf_pool *pool, uint64_t word);
+
+/* A record has come back: finished, cancelled, or with an item that could not be written. */
+void mf__pool_returned(mf_pool *pool, mf_job *job);
+
+/* Gives the item at t->done up, for a reason; the rest goes on. */
+void mf__pool_item_failed(mf_pool *pool, mf_job *job, enum mf_death_reason reason, int pid,
+                          int status);
+
+/* Puts a record (back) into the queue of tasks. */
+void mf__pool_requeue(mf_pool *pool, mf_job *job);
+
+/* Reads all news that are there. True when there were some. */
+bool mf__pool_drain(mf_pool *pool);
+
+/* The pool cannot work: all pending jobs fail. */
+void mf__pool_break(mf_pool *pool);
+
+#endif

@@ -1,0 +1,417 @@
+/* pool.c - the creator's side of a pool: jobs from submit to finish: see pool.h. */
+#include "crew.h"
+#include "object.h"
+#include "wait.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* --- jobs ---------------------------------------------------------------------------------------
+ */
+
+static int take_id(mf_pool *pool, mf_job *job)
+{
+    for (uint32_t n = 0; n < pool->job_max; n++) {
+        uint32_t id = (pool->job_hint + n) % pool->job_max;
+        if (pool->jobs[id])
+            continue;
+        pool->jobs[id] = job;
+        job->id = id;
+        pool->job_hint = id + 1;
+        return 0;
+    }
+    uint32_t more = pool->job_max ? pool->job_max * 2 : 64;
+    mf_job **jobs = realloc(pool->jobs, more * sizeof *jobs);
+    if (!jobs)
+        return MF_ENOMEM;
+    memset(jobs + pool->job_max, 0, (more - pool->job_max) * sizeof *jobs);
+    pool->jobs = jobs;
+    pool->job_hint = pool->job_max;
+    pool->job_max = more;
+    return take_id(pool, job);
+}
+
+mf_job *mf__pool_find(mf_pool *pool, uint64_t word)
+{
+    word &= ~(uint64_t)MF_NEWS_KIND;
+    if (!word)
+        return NULL;
+    /* The record may be long gone: its id is a hint, the job has the truth. */
+    uint64_t id = mf__task_at(pool->rt, word & MF_TASK_OFFSET)->id;
+    mf_job *job = id < pool->job_max ? pool->jobs[id] : NULL;
+    return job && job->word == word && job->state == MF_JOB_PENDING ? job : NULL;
+}
+
+static void dispose(mf_pool *pool, mf_job *job)
+{
+    mf__task_free(pool->rt, job->task);
+    pool->jobs[job->id] = NULL;
+    if (job->id < pool->job_hint)
+        pool->job_hint = job->id;
+    free(job);
+}
+
+static void finish(mf_pool *pool, mf_job *job, enum mf_job_state state)
+{
+    job->state = state;
+    if (--pool->pending == 0 && pool->state == MF_POOL_CLOSED)
+        mf_queue_close(pool->rt, pool->tasks);
+    if (job->abandoned)
+        dispose(pool, job);
+    else
+        pool->options.hooks.on_finish(pool, job, pool->options.hooks.arg);
+}
+
+int mf_pool_submit(mf_pool *pool, const struct mf_submit *s, mf_job **ret_job)
+{
+    if (pool->state != MF_POOL_OPEN)
+        return MF_ECLOSED;
+    mf_job *job = calloc(1, sizeof *job);
+    struct mf_task *t = mf__task_new(pool->rt, s->input, s->size, s->handles, s->handle_count);
+    if (!job || !t || take_id(pool, job) < 0) {
+        mf__task_free(pool->rt, t);
+        free(job);
+        return MF_ENOMEM;
+    }
+    t->id = job->id;
+    t->code = s->code ? mf__offset(pool->rt, s->code) : 0;
+    t->sender = s->sender;
+    t->serial = s->serial;
+    t->count = s->count;
+    t->flags = s->flags | (s->timeout > 0 ? MF_TASK_TIMED : 0);
+    job->pool = pool;
+    job->task = t;
+    job->word = mf__task_offset(pool->rt, t) | ++pool->numbers << 40;
+    job->retries = s->retries;
+    job->timeout = s->timeout > 0 ? (int64_t)(s->timeout * 1e9) : 0;
+    job->user = s->user;
+    pool->timed |= s->timeout > 0;
+    int rc = mf__worker_tell(pool->rt, pool->tasks, job->word);
+    if (rc < 0) {
+        dispose(pool, job);
+        return rc;
+    }
+    pool->pending++;
+    *ret_job = job;
+    return 0;
+}
+
+void mf__pool_requeue(mf_pool *pool, mf_job *job)
+{
+    atomic_store(&job->task->state, MF_TASK_QUEUED);
+    if (mf__worker_tell(pool->rt, pool->tasks, job->word) < 0)
+        finish(pool, job, MF_JOB_BROKEN);
+}
+
+void mf__pool_item_failed(mf_pool *pool, mf_job *job, enum mf_death_reason reason, int pid,
+                          int status)
+{
+    struct mf_task *t = job->task;
+    const struct mf_pool_hooks *h = &pool->options.hooks;
+    t->attempt = 0;
+    t->failed = 0;
+    if (h->on_death(pool, job, t, reason, pid, status, h->arg) < 0) {
+        finish(pool, job, MF_JOB_BROKEN);
+        return;
+    }
+    mf__task_commit_item(t);
+    if (atomic_load(&t->done) == t->count)
+        finish(pool, job, MF_JOB_FINISHED);
+    else
+        mf__pool_requeue(pool, job);
+}
+
+void mf__pool_returned(mf_pool *pool, mf_job *job)
+{
+    struct mf_task *t = job->task;
+    if (atomic_load(&t->state) == MF_TASK_CANCELLED)
+        finish(pool, job, MF_JOB_CANCELLED);
+    else if (t->failed)
+        mf__pool_item_failed(pool, job, MF_DEATH_NOMEM, atomic_load(&t->worker), t->failed);
+    else
+        finish(pool, job, MF_JOB_FINISHED);
+}
+
+void mf__pool_break(mf_pool *pool)
+{
+    if (pool->state == MF_POOL_TERMINATED)
+        return;
+    pool->state = MF_POOL_BROKEN;
+    for (uint32_t i = 0; i < pool->job_max; i++)
+        if (pool->jobs[i] && pool->jobs[i]->state == MF_JOB_PENDING)
+            finish(pool, pool->jobs[i], MF_JOB_BROKEN);
+}
+
+/* --- news ---------------------------------------------------------------------------------------
+ */
+
+static void hear_broken(mf_pool *pool, const struct mf_message *m)
+{
+    if (!pool->broken && (pool->broken = malloc(m->size))) {
+        memcpy(pool->broken, m->data, m->size);
+        pool->broken_size = m->size;
+    }
+    mf__pool_break(pool);
+}
+
+static void hear_word(mf_pool *pool, uint64_t word)
+{
+    mf_job *job;
+    switch (word & MF_NEWS_KIND) {
+    case MF_NEWS_DONE:
+        if ((job = mf__pool_find(pool, word)))
+            mf__pool_returned(pool, job);
+        break;
+    case MF_NEWS_READY: mf__crew_ready(pool, (uint32_t)(word >> 4)); break;
+    case MF_NEWS_LEAVING: mf__crew_leaving(pool, (uint32_t)(word >> 4)); break;
+    case MF_NEWS_ATTENTION:
+        pool->attention = false;
+        mf__crew_settle(pool);
+        break;
+    }
+}
+
+static void hear(mf_pool *pool, struct mf_message *m)
+{
+    uint64_t word;
+    mf__queue_delivered(pool->rt);
+    if (m->size == sizeof word) {
+        memcpy(&word, m->data, sizeof word);
+        hear_word(pool, word);
+    } else {
+        hear_broken(pool, m);
+    }
+    mf__message_free(pool->rt, m);
+}
+
+bool mf__pool_drain(mf_pool *pool)
+{
+    struct mf_message m;
+    bool some = false;
+    while (mf__queue_get(pool->rt, pool->news, &m, 0) == 0) {
+        hear(pool, &m);
+        some = true;
+    }
+    return some;
+}
+
+/* Sleeps for news, or until a worker has to be looked after. */
+static int wait_for_news(mf_pool *pool, int64_t deadline)
+{
+    struct mf_message m;
+    int64_t limit = pool->timed ? mf__crew_next_limit(pool) : MF_FOREVER;
+    pool->collecting = true;
+    int rc = mf__queue_get(pool->rt, pool->news, &m, limit < deadline ? limit : deadline);
+    pool->collecting = false;
+    if (rc == 0)
+        hear(pool, &m);
+    else if (rc == MF_ETIMEOUT && limit < deadline)
+        rc = 0;
+    if (limit <= mf__now())
+        mf__crew_settle(pool);
+    return rc == MF_EEMPTY ? MF_ETIMEOUT : rc;
+}
+
+int mf_pool_collect(mf_pool *pool, int64_t deadline)
+{
+    if (mf__pool_drain(pool))
+        return 0;
+    if (pool->pending == 0)
+        return MF_ECLOSED;
+    if (pool->options.processes == 0) {
+        struct mf_worker w;
+        mf__pool_worker(pool, &w);
+        if (mf__worker_step(pool->rt, &w) == 0)
+            mf__pool_drain(pool);
+        return 0;
+    }
+    int rc = wait_for_news(pool, deadline);
+    if (rc == 0)
+        mf__pool_drain(pool);
+    return rc;
+}
+
+/* Called inside waits of this process. In a wait for this pool's own news it must not read them:
+ * it sends word, and the waiter does. */
+static void look(struct mf_supervisor *s)
+{
+    mf_pool *pool = (mf_pool *)((char *)s - offsetof(mf_pool, supervisor));
+    if (!mf__crew_needs_care(pool))
+        return;
+    if (!pool->collecting)
+        mf__crew_settle(pool);
+    else if (!pool->attention)
+        pool->attention = mf__worker_tell(pool->rt, pool->news, MF_NEWS_ATTENTION) == 0;
+}
+
+/* --- the pool -----------------------------------------------------------------------------------
+ */
+
+static void unlist(mf_pool *pool)
+{
+    struct mf_supervisor **at = &pool->rt->supervisors;
+    while (*at && *at != &pool->supervisor)
+        at = &(*at)->next;
+    if (*at)
+        *at = pool->supervisor.next;
+}
+
+int mf_pool_new(mf_runtime *rt, const struct mf_pool_options *options, mf_pool **ret_pool)
+{
+    int rc = mf__alive(rt);
+    mf_pool *pool = rc == 0 ? calloc(1, sizeof *pool) : NULL;
+    if (!pool)
+        return rc < 0 ? rc : MF_ENOMEM;
+    pool->rt = rt;
+    pool->options = *options;
+    pool->members = calloc(options->processes + 1, sizeof *pool->members);
+    rc = pool->members ? 0 : MF_ENOMEM;
+    if (rc == 0)
+        rc = mf_queue_new(rt, 0, &pool->tasks);
+    if (rc == 0)
+        rc = mf_queue_new(rt, 0, &pool->news);
+    pool->supervisor = (struct mf_supervisor){.look = look, .next = rt->supervisors};
+    rt->supervisors = &pool->supervisor;
+    if (rc == 0)
+        rc = mf__crew_fill(pool);
+    if (rc < 0) {
+        mf_pool_free(pool);
+        return rc;
+    }
+    *ret_pool = pool;
+    return 0;
+}
+
+void mf_pool_close(mf_pool *pool)
+{
+    if (pool->state != MF_POOL_OPEN)
+        return;
+    pool->state = MF_POOL_CLOSED;
+    if (pool->pending == 0)
+        mf_queue_close(pool->rt, pool->tasks);
+}
+
+void mf_pool_terminate(mf_pool *pool, double grace)
+{
+    if (pool->state == MF_POOL_TERMINATED)
+        return;
+    pool->state = MF_POOL_TERMINATED;
+    mf__crew_end(pool, grace);
+    mf__pool_drain(pool); /* what was committed counts */
+    for (uint32_t i = 0; i < pool->job_max; i++)
+        if (pool->jobs[i] && pool->jobs[i]->state == MF_JOB_PENDING)
+            finish(pool, pool->jobs[i], MF_JOB_CANCELLED);
+}
+
+int mf_pool_join(mf_pool *pool, int64_t deadline)
+{
+    if (pool->state == MF_POOL_OPEN)
+        return MF_EINVAL;
+    int rc = 0;
+    while (pool->state == MF_POOL_CLOSED && pool->pending && rc == 0)
+        rc = mf_pool_collect(pool, deadline);
+    if (pool->state == MF_POOL_BROKEN)
+        mf__crew_end(pool, 0.2);
+    return rc < 0 && rc != MF_ECLOSED ? rc : mf__crew_join(pool, deadline);
+}
+
+void mf_pool_free(mf_pool *pool)
+{
+    if (!pool)
+        return;
+    if (mf__alive(pool->rt) == 0) {
+        mf_pool_terminate(pool, 0.2);
+        for (uint32_t i = 0; i < pool->job_max; i++)
+            if (pool->jobs[i])
+                dispose(pool, pool->jobs[i]);
+        if (pool->tasks)
+            mf__object_drop(pool->rt, pool->tasks);
+        if (pool->news)
+            mf__object_drop(pool->rt, pool->news);
+        unlist(pool);
+    }
+    free(pool->members);
+    free(pool->jobs);
+    free(pool->broken);
+    free(pool);
+}
+
+enum mf_pool_state mf_pool_state(const mf_pool *pool)
+{
+    return pool->state;
+}
+
+uint32_t mf_pool_processes(const mf_pool *pool)
+{
+    return pool->options.processes;
+}
+
+uint32_t mf_pool_pending(const mf_pool *pool)
+{
+    return pool->pending;
+}
+
+mf_runtime *mf_pool_runtime(const mf_pool *pool)
+{
+    return pool->rt;
+}
+
+const void *mf_pool_broken(const mf_pool *pool, size_t *ret_size, int *ret_status)
+{
+    *ret_size = pool->broken_size;
+    *ret_status = pool->last_status;
+    return pool->broken;
+}
+
+enum mf_job_state mf_job_state(const mf_job *job)
+{
+    return job->state;
+}
+
+void *mf_job_user(const mf_job *job)
+{
+    return job->user;
+}
+
+struct mf_task *mf_job_task(const mf_job *job)
+{
+    return job->task;
+}
+
+bool mf_job_cancel(mf_pool *pool, mf_job *job)
+{
+    uint32_t queued = MF_TASK_QUEUED;
+    (void)pool;
+    if (job->state != MF_JOB_PENDING)
+        return job->state == MF_JOB_CANCELLED;
+    if (atomic_load(&job->task->done) > 0)
+        return false; /* back in the queue, but some of its items have run */
+    return atomic_compare_exchange_strong(&job->task->state, &queued, MF_TASK_CANCELLED) ||
+           queued == MF_TASK_CANCELLED;
+}
+
+void mf_job_free(mf_pool *pool, mf_job *job)
+{
+    if (!job)
+        return;
+    if (job->state != MF_JOB_PENDING) {
+        dispose(pool, job);
+        return;
+    }
+    mf_job_cancel(pool, job);
+    job->abandoned = true;
+}
+
+void mf__pool_worker(mf_pool *pool, struct mf_worker *ret_worker)
+{
+    *ret_worker = (struct mf_worker){.tasks = pool->tasks,
+                                     .news = pool->news,
+                                     .max_tasks = pool->options.max_tasks_per_child,
+                                     .run = pool->options.hooks.run,
+                                     .ctx = pool->options.hooks.arg};
+}
+
+int mf__pool_tell_broken(mf_runtime *rt, mf_pool *pool, const void *bytes, size_t size)
+{
+    return mf_queue_put(rt, pool->news, bytes, size, NULL, 0, MF_FOREVER);
+}

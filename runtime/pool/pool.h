@@ -1,0 +1,126 @@
+/*
+ * pool.h - a pool of workers, from its creator's side: submitting, collecting, supervising.
+ *
+ * Roles: the creator submits records and collects news; workers take records from one shared queue,
+ * so that they go on while the creator computes; nobody else takes part. All fields of mf_pool and
+ * mf_job are private to the creator's process. No helper thread: replacing the dead, retrying and
+ * failing their tasks happens inside waits of the creator (supervisor of arena.h) and in
+ * mf_pool_collect.
+ *
+ * If a worker dies: its committed news are read first; then the record that its slot names is
+ * settled exactly once, by the creator: DONE counts as finished, never begun goes back into the
+ * queue, an item that was begun is tried again while its retries last, else it fails (on_death
+ * appends its error) and the rest of the record goes back into the queue. If the creator dies, the
+ * kernel kills the workers, and who settles that death frees what the pool owned.
+ *
+ * A forked child must not use its parent's pools.
+ */
+#ifndef MF_POOL_H
+#define MF_POOL_H
+
+#include "process.h"
+#include "worker.h"
+
+typedef struct mf_pool mf_pool;
+typedef struct mf_job mf_job;
+
+enum mf_death_reason { MF_DEATH_DIED, MF_DEATH_TIMEOUT, MF_DEATH_NOMEM, MF_DEATH_BROKEN };
+
+struct mf_pool_hooks {
+    /* In a new worker: never returns into the creator's code; calls mf__worker_loop. */
+    int (*worker_main)(mf_runtime *rt, mf_pool *pool, void *arg);
+    /* Of mf_worker; with arg as its ctx. In the workers, or in the creator with processes = 0. */
+    void (*run)(void *arg, struct mf_task *t);
+    /* The item at t->done cannot have a result: append an error to t's output (it is nobody's now);
+     * status as of mf_process_status. A negative result makes the whole job fail. */
+    int (*on_death)(mf_pool *pool, mf_job *job, struct mf_task *t, enum mf_death_reason reason,
+                    int pid, int status, void *arg);
+    /* The job is finished, cancelled or failed: mf_job_state tells. May submit, must not wait. */
+    void (*on_finish)(mf_pool *pool, mf_job *job, void *arg);
+    void *arg;
+};
+
+struct mf_pool_options {
+    uint32_t processes;           /* 0: tasks run inside mf_pool_collect, in the calling process */
+    uint32_t max_tasks_per_child; /* 0: no limit */
+    const char *name;             /* prefix of the workers' names */
+    const uint64_t *handles;      /* objects that workers hold from the start */
+    uint32_t handle_count;
+    const int *keep_fds;
+    size_t keep_fd_count;
+    struct mf_pool_hooks hooks;
+};
+
+enum mf_pool_state { MF_POOL_OPEN, MF_POOL_CLOSED, MF_POOL_BROKEN, MF_POOL_TERMINATED };
+enum mf_job_state { MF_JOB_PENDING, MF_JOB_FINISHED, MF_JOB_CANCELLED, MF_JOB_BROKEN };
+
+/* Makes a pool and starts its workers. On success the caller owns *ret_pool until mf_pool_free.
+ * Errors of mf_process_start; nothing is left then. */
+int mf_pool_new(mf_runtime *rt, const struct mf_pool_options *options, mf_pool **ret_pool);
+
+struct mf_submit {
+    struct mf_block *code; /* borrowed: must outlive the job */
+    uint64_t sender, serial;
+    const void *input; /* copied */
+    size_t size;
+    const uint64_t *handles; /* that the input mentions */
+    uint32_t handle_count;
+    uint32_t count; /* items in input */
+    uint32_t flags; /* of task.h */
+    uint32_t retries;
+    double timeout; /* seconds an item may run; 0: no limit */
+    void *user;
+};
+
+/* Queues a task. The caller owns *ret_job until mf_job_free. MF_ECLOSED when the pool is not open;
+ * MF_ENOMEM. */
+int mf_pool_submit(mf_pool *pool, const struct mf_submit *submit, mf_job **ret_job);
+
+/* Takes what there is of news, and waits for some (any) until the deadline when there is none. 0,
+ * MF_ETIMEOUT, MF_EINTR. MF_ECLOSED: no job is pending, none will finish. */
+int mf_pool_collect(mf_pool *pool, int64_t deadline);
+
+/* No more submits; the workers end when all is done. */
+void mf_pool_close(mf_pool *pool);
+
+/* Ends the workers now, at most grace seconds and one later; pending jobs become CANCELLED. Takes
+ * no shared lock before the workers are dead. Idempotent. */
+void mf_pool_terminate(mf_pool *pool, double grace);
+
+/* Waits for the end of a closed or terminated pool's workers. 0, MF_ETIMEOUT, MF_EINTR; MF_EINVAL
+ * when it is open. */
+int mf_pool_join(mf_pool *pool, int64_t deadline);
+
+/* Terminates and frees the pool. Its jobs must be freed before. NULL is fine. */
+void mf_pool_free(mf_pool *pool);
+
+enum mf_pool_state mf_pool_state(const mf_pool *pool);
+uint32_t mf_pool_processes(const mf_pool *pool);
+uint32_t mf_pool_pending(const mf_pool *pool); /* jobs */
+mf_runtime *mf_pool_runtime(const mf_pool *pool);
+
+/* What a broken pool's first worker said when its initializer failed: bytes of worker_main's
+ * making, or NULL: the workers kept dying, the last with *ret_status. */
+const void *mf_pool_broken(const mf_pool *pool, size_t *ret_size, int *ret_status);
+
+/* Calls see with the pid of each living worker. */
+void mf_pool_each(const mf_pool *pool, void (*see)(int pid, void *arg), void *arg);
+
+enum mf_job_state mf_job_state(const mf_job *job);
+void *mf_job_user(const mf_job *job);
+struct mf_task *mf_job_task(const mf_job *job); /* readable when FINISHED */
+
+/* Cancels a job that no worker has begun. True when it is, or was, cancelled. */
+bool mf_job_cancel(mf_pool *pool, mf_job *job);
+
+/* Gives the job up; one that is pending is cancelled if it was not begun, and freed when its worker
+ * is through. NULL is fine. */
+void mf_job_free(mf_pool *pool, mf_job *job);
+
+/* For worker_main: what mf__worker_loop needs. */
+void mf__pool_worker(mf_pool *pool, struct mf_worker *ret_worker);
+
+/* For worker_main: the initializer failed; bytes tell how. */
+int mf__pool_tell_broken(mf_runtime *rt, mf_pool *pool, const void *bytes, size_t size);
+
+#endif

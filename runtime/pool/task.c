@@ -1,0 +1,133 @@
+/* task.c - the record of a task: see task.h. */
+#include "task.h"
+
+#include "message.h"
+
+#include <string.h>
+
+/* A keeper is a message block whose bytes are the offset of the next keeper. */
+
+struct mf_task *mf__task_at(const mf_runtime *rt, uint64_t offset)
+{
+    return (struct mf_task *)mf__block_at(rt, offset)->payload;
+}
+
+static struct mf_block *block_of(const void *payload)
+{
+    return (struct mf_block *)((uintptr_t)payload - sizeof(struct mf_block));
+}
+
+uint64_t mf__task_offset(const mf_runtime *rt, const struct mf_task *t)
+{
+    return mf__offset(rt, block_of(t));
+}
+
+static uint64_t owner_of(const struct mf_task *t)
+{
+    return atomic_load_explicit(&block_of(t)->owner, memory_order_relaxed) - 1;
+}
+
+struct mf_task *mf__task_new(mf_runtime *rt, const void *input, size_t size,
+                             const uint64_t *handles, uint32_t n)
+{
+    struct mf_block *b = mf__block_new(rt, sizeof(struct mf_task) + size, rt->slot);
+    if (!b)
+        return NULL;
+    struct mf_task *t = (struct mf_task *)b->payload;
+    memset(t, 0, sizeof *t);
+    t->out.used = MF_TASK_ROOM;
+    t->out_tail = mf__offset(rt, &t->out);
+    t->in.used = size;
+    if (size)
+        memcpy(t->in_bytes, input, size);
+    struct mf_block *keeper;
+    if (n && mf__message_new(rt, NULL, sizeof(uint64_t), handles, n, &keeper, NULL) < 0) {
+        mf__block_free(rt, b);
+        return NULL;
+    }
+    if (n)
+        t->keeper = mf__offset(rt, keeper);
+    return t;
+}
+
+static uint64_t *next_keeper(const struct mf_block *b)
+{
+    uint32_t n = (uint32_t)atomic_load(&b->next);
+    return (uint64_t *)(uintptr_t)b->payload + n;
+}
+
+void mf__task_free(mf_runtime *rt, struct mf_task *t)
+{
+    if (!t)
+        return;
+    for (struct mf_window *w = mf__window_next(rt, &t->out), *next; w; w = next) {
+        next = mf__window_next(rt, w);
+        mf__block_free(rt, block_of(w));
+    }
+    for (struct mf_block *b = mf__block_at(rt, t->keepers), *next; b; b = next) {
+        next = mf__block_at(rt, *next_keeper(b));
+        mf__block_free(rt, b);
+    }
+    mf__block_free(rt, mf__block_at(rt, t->keeper));
+    mf__block_free(rt, block_of(t));
+}
+
+struct mf_window *mf__window_next(const mf_runtime *rt, const struct mf_window *w)
+{
+    return w->next ? (struct mf_window *)mf__block_at(rt, w->next)->payload : NULL;
+}
+
+struct mf_window *mf__task_out_tail(const mf_runtime *rt, const struct mf_task *t)
+{
+    return mf__at(rt, t->out_tail);
+}
+
+struct mf_window *mf__task_out_grow(mf_runtime *rt, struct mf_task *t, size_t used, size_t need)
+{
+    size_t room = t->in.used > need ? t->in.used : need;
+    struct mf_block *b =
+        mf__block_new(rt, sizeof(struct mf_window) + (room > 1000 ? room : 1000), MF_IN_HAND);
+    if (!b)
+        return NULL;
+    struct mf_window *w = (struct mf_window *)b->payload, *tail = mf__task_out_tail(rt, t);
+    w->next = 0;
+    w->used = mf__block_room(rt, b) - sizeof *w;
+    tail->used = used;
+    /* From our hand into the creator's: `link` says so until the chain does. */
+    mf__note(&rt->self->link, mf__offset(rt, b));
+    mf__block_adopt(rt, b, (uint32_t)owner_of(t));
+    mf__note(&rt->self->hand, 0);
+    tail->next = mf__offset(rt, b);
+    mf__note(&rt->self->link, 0);
+    t->out_tail = mf__offset(rt, w);
+    return w;
+}
+
+int mf__task_keep(mf_runtime *rt, struct mf_task *t, const uint64_t *handles, uint32_t n)
+{
+    struct mf_block *b;
+    int rc = mf__message_new(rt, &t->keepers, sizeof t->keepers, handles, n, &b, NULL);
+    if (rc < 0)
+        return rc;
+    mf__note(&rt->self->link, mf__offset(rt, b));
+    mf__block_pass(rt, b, (uint32_t)owner_of(t));
+    *(volatile uint64_t *)&t->keepers = mf__offset(rt, b);
+    mf__note(&rt->self->link, 0);
+    return 0;
+}
+
+void mf__task_recover_link(mf_runtime *rt, struct mf_task *t, uint64_t link)
+{
+    bool linked = false;
+    for (struct mf_window *w = t ? &t->out : NULL; w; w = mf__window_next(rt, w)) {
+        if (!link || w->next != link)
+            continue;
+        linked = true;
+        t->out_tail = mf__offset(rt, mf__window_next(rt, w));
+    }
+    for (struct mf_block *b = t ? mf__block_at(rt, t->keepers) : NULL; b;
+         b = mf__block_at(rt, *next_keeper(b)))
+        linked |= mf__offset(rt, b) == link;
+    if (link && !linked)
+        mf__block_free(rt, mf__block_at(rt, link));
+}

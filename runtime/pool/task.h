@@ -1,0 +1,101 @@
+/*
+ * task.h - the record of a task: what to run, on which items, and what came out.
+ *
+ * A record is one block of the arena that belongs to the pool's creator (block.h: owner), so that
+ * it outlives any worker and goes with the creator. It travels as its offset in the pool's queues.
+ *
+ * field            writer                                reader
+ * code, in, count  creator, before it is queued          worker
+ * state            creator: QUEUED, CANCELLED;           both
+ *                  worker: QUEUED -> RUNNING -> DONE
+ * begun, started   worker, before each item              creator
+ * done             worker, after each item: THE COMMIT   creator
+ * out, keepers     worker, before done covers it         creator, up to done
+ * attempt          creator, between runs                 creator
+ *
+ * Input and output are streams of items in windows (a chain of memory pieces; the first of each
+ * lies in the record). An item never spans two windows. What follows the last committed item is
+ * garbage.
+ *
+ * If the worker dies: items before `done` have their results, the item at `done` was begun if
+ * begun > done; the creator goes on with the rest (pool.h). A window that the worker had made and
+ * not linked is named by its slot (`link`).
+ */
+#ifndef MF_TASK_H
+#define MF_TASK_H
+
+#include "block.h"
+#include "slot.h"
+
+/* A record's name in queues and slots: its offset (a multiple of 16, so that the low bits can say
+ * something else), and from bit 40 on a number that tells it from one that lay there before. */
+#define MF_TASK_OFFSET ((UINT64_C(1) << 40) - 16)
+
+enum mf_task_state { MF_TASK_QUEUED, MF_TASK_RUNNING, MF_TASK_DONE, MF_TASK_CANCELLED };
+
+enum mf_task_flags {
+    MF_TASK_TIMED = 1u << 0,  /* `started` is kept */
+    MF_TASK_ALL = 1u << 1,    /* all results of an item are wanted, not the first alone */
+    MF_TASK_SPREAD = 1u << 2, /* an item is a list of arguments */
+};
+
+struct mf_window {
+    uint64_t next; /* offset of the next one's block, or 0 */
+    uint64_t used; /* bytes; of a window that is written to: its room */
+};
+
+#define MF_TASK_ROOM 96u /* bytes of output that lie in the record */
+
+struct mf_task {
+    uint64_t id;             /* the creator's number of the job */
+    uint64_t code;           /* block of the function */
+    uint64_t sender, serial; /* name the function in the worker's cache */
+    uint64_t keepers; /* blocks that keep the objects which the results mention; see task.c */
+    uint64_t keeper;  /* the same for the input */
+    uint32_t flags;
+    uint32_t count;   /* items */
+    uint32_t attempt; /* of the item at `done`, from 0 */
+    int32_t failed;   /* the worker could not write a result: an error code */
+    _Atomic uint32_t state;
+    _Atomic uint32_t begun, done;
+    _Atomic int32_t worker; /* pid that runs or ran it */
+    _Atomic int64_t started;
+    uint64_t out_tail; /* offset of the last window of out: struct mf_window itself */
+    struct mf_window out;
+    uint8_t out_room[MF_TASK_ROOM];
+    struct mf_window in;
+    uint8_t in_bytes[];
+};
+
+/* Makes a record with a copy of the input and of what it keeps (handles of objects). NULL when the
+ * budget is used up. */
+struct mf_task *mf__task_new(mf_runtime *rt, const void *input, size_t size,
+                             const uint64_t *handles, uint32_t n);
+
+/* Frees the record, its windows and its keepers; not its code. NULL is fine. */
+void mf__task_free(mf_runtime *rt, struct mf_task *t);
+
+struct mf_task *mf__task_at(const mf_runtime *rt, uint64_t offset);
+uint64_t mf__task_offset(const mf_runtime *rt, const struct mf_task *t);
+
+/* The bytes of a window, and the window behind it (NULL at the end). */
+static inline uint8_t *mf__window_bytes(const struct mf_window *w)
+{
+    return (uint8_t *)(uintptr_t)w + sizeof *w;
+}
+struct mf_window *mf__window_next(const mf_runtime *rt, const struct mf_window *w);
+
+/* The window that output is being appended to. */
+struct mf_window *mf__task_out_tail(const mf_runtime *rt, const struct mf_task *t);
+
+/* Ends that window at `used` bytes and links a new one with room for at least `need`. For the
+ * worker, or for the creator when no worker has the task. NULL when the budget is used up. */
+struct mf_window *mf__task_out_grow(mf_runtime *rt, struct mf_task *t, size_t used, size_t need);
+
+/* Makes the task keep n objects that the next result mentions. 0, MF_ENOMEM or MF_ECLOSED. */
+int mf__task_keep(mf_runtime *rt, struct mf_task *t, const uint64_t *handles, uint32_t n);
+
+/* Frees a block that a dead worker had made for task t (NULL: gone) and perhaps not linked. */
+void mf__task_recover_link(mf_runtime *rt, struct mf_task *t, uint64_t link);
+
+#endif

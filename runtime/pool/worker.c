@@ -1,0 +1,51 @@
+/* worker.c - the loop of a pool's worker: see worker.h. */
+#include "worker.h"
+
+#include <stdio.h>
+
+int mf__worker_tell(mf_runtime *rt, mf_queue *news, uint64_t word)
+{
+    return mf_queue_put(rt, news, &word, sizeof word, NULL, 0, MF_FOREVER);
+}
+
+/* Runs a record that is in self->task, and reports it. The report is the last that this process has
+ * to do with the record: from then on it may be gone. */
+static int work(mf_runtime *rt, const struct mf_worker *w, uint64_t word)
+{
+    struct mf_task *t = mf__task_at(rt, word & MF_TASK_OFFSET);
+    uint32_t queued = MF_TASK_QUEUED;
+    atomic_store_explicit(&t->worker, rt->pid, memory_order_relaxed);
+    if (atomic_compare_exchange_strong(&t->state, &queued, MF_TASK_RUNNING)) {
+        w->run(w->ctx, t);
+        fflush(stdout);
+        atomic_store(&t->state, MF_TASK_DONE);
+    }
+    int rc = mf__worker_tell(rt, w->news, word | MF_NEWS_DONE);
+    if (rc == 0)
+        mf__note(&rt->self->task, 0); /* else it stays, and the creator finds it at our end */
+    return rc;
+}
+
+static int take(mf_runtime *rt, const struct mf_worker *w, int64_t deadline)
+{
+    uint64_t word;
+    int rc = mf__queue_get_task(rt, w->tasks, &word, deadline);
+    return rc < 0 ? rc : work(rt, w, word);
+}
+
+int mf__worker_step(mf_runtime *rt, const struct mf_worker *w)
+{
+    return take(rt, w, 0);
+}
+
+int mf__worker_loop(mf_runtime *rt, const struct mf_worker *w)
+{
+    uint64_t me = (uint64_t)rt->slot << 4;
+    int rc = mf__worker_tell(rt, w->news, me | MF_NEWS_READY);
+    for (uint32_t n = 0; rc == 0 && (w->max_tasks == 0 || n < w->max_tasks); n++)
+        do
+            rc = take(rt, w, MF_FOREVER);
+        while (rc == MF_EINTR);
+    mf__worker_tell(rt, w->news, me | MF_NEWS_LEAVING);
+    return 0;
+}
