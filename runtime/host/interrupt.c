@@ -16,8 +16,9 @@
 /* Times after the first signal, in ticks of the timer. */
 enum { TICK_MS = 100, INSIST_TICKS = 5, HARD_END_TICKS = 10 };
 
-static lua_State *state;         /* constant after mf__interrupt_watch */
-static const char *command_name; /* likewise */
+static const char *command_name; /* constant after mf__interrupt_watch */
+
+static lua_State *volatile state; /* NULL before and after the time in which hooks may be set */
 
 static volatile sig_atomic_t ending;     /* the signal that ends the command */
 static volatile sig_atomic_t in_chunk;   /* a chunk of the interactive mode runs */
@@ -65,6 +66,12 @@ static void raise_in_chunk(lua_State *L, lua_Debug *ar)
     luaL_error(L, "interrupted!");
 }
 
+static void set_hook(void)
+{
+    if (state != NULL)
+        lua_sethook(state, raise_in_chunk, LUA_MASKCOUNT, 1);
+}
+
 static void set_timer(int milliseconds)
 {
     struct timeval step = {.tv_usec = milliseconds * 1000};
@@ -81,7 +88,7 @@ static void on_tick(int signal_number)
         end_hard();
     if (ticks >= INSIST_TICKS) {
         insisting = 1;
-        lua_sethook(state, raise_in_chunk, LUA_MASKCOUNT, 1);
+        set_hook();
     }
 }
 
@@ -117,7 +124,7 @@ static void on_signal(int signal_number)
     } else {
         stop_chunk = 1;
     }
-    lua_sethook(state, raise_in_chunk, LUA_MASKCOUNT, 1);
+    set_hook();
 }
 
 static void watch_unless_ignored(int signal_number)
@@ -137,23 +144,12 @@ void mf__interrupt_watch(lua_State *L, const char *name)
     watch_unless_ignored(SIGHUP);
 }
 
-static void unwatch(int signal_number)
+void mf__interrupt_release(void)
 {
-    struct sigaction present;
-    sigaction(signal_number, NULL, &present);
-    if (present.sa_handler == on_signal)
-        set_handler(signal_number, SIG_DFL);
-}
-
-void mf__interrupt_forget(void)
-{
-    if (ending)
-        set_timer(0);
-    unwatch(SIGINT);
-    unwatch(SIGTERM);
-    unwatch(SIGHUP);
-    if (lua_gethook(state) == raise_in_chunk)
-        lua_sethook(state, NULL, 0, 0);
+    lua_State *L = state;
+    state = NULL;
+    if (lua_gethook(L) == raise_in_chunk)
+        lua_sethook(L, NULL, 0, 0);
 }
 
 int mf__interrupt_signal(void)

@@ -18,8 +18,9 @@
  * must live as long as the command. */
 void mf__interrupt_watch(lua_State *L, const char *name);
 
-/* Puts the system's default actions back and takes the hook out of the state. */
-void mf__interrupt_forget(void);
+/* The state is about to be closed: no error is raised in it any more. The handlers stay, and the
+ * command still ends after a second whatever the closing waits for. */
+void mf__interrupt_release(void);
 
 /* The signal that ends the command, or 0. */
 int mf__interrupt_signal(void);

@@ -5,10 +5,12 @@
 #include "commandline.h"
 #include "help.h"
 #include "interrupt.h"
-#include "modules.h"
+#include "builtin.h"
 #include "repl.h"
 #include "report.h"
 #include "script.h"
+
+#include "moonfork_lua.h"
 
 #include <lauxlib.h>
 #include <lualib.h>
@@ -22,7 +24,7 @@ static void open_libraries(lua_State *L, const struct mf__commandline *line)
         lua_setfield(L, LUA_REGISTRYINDEX, "LUA_NOENV");
     }
     luaL_openlibs(L);
-    mf__modules_preload(L);
+    mf__builtin_preload(L);
     mf__script_set_arg(L, line);
     lua_gc(L, LUA_GCGEN, 0, 0);
 }
@@ -73,7 +75,7 @@ static int protected_run(lua_State *L)
 
 static int protected_leave(lua_State *L)
 {
-    mf__modules_leave(L, lua_toboolean(L, 1));
+    mf_lua_leave(L, lua_toboolean(L, 1));
     return 0;
 }
 
@@ -104,7 +106,7 @@ static int run_state(lua_State *L, struct mf__commandline *line)
     int succeeded = status == LUA_OK && lua_toboolean(L, -1);
     mf__report_status(L, status);
     succeeded = leave_family(L, succeeded);
-    mf__interrupt_forget();
+    mf__interrupt_release();
     lua_close(L);
     if (mf__interrupt_signal() != 0) {
         mf__interrupt_say();
