@@ -21,7 +21,7 @@
  *     }
  *
  * A waker makes a system call only when announced differs from quiet. When a wake finds nobody, the
- * announcement that it had read is spent: that sleeper saw seq change, or left, or was killed.
+ * announcement that it had read is spent: that sleeper's ticket is void, or it left, or was killed.
  * A sleeper that was woken and killed before it used what it was woken for has passed nothing on;
  * whoever settles its death wakes all sleepers of the object it was busy with.
  */
@@ -37,11 +37,14 @@ struct mf_wait {
     uint32_t spare;
 };
 
-/* Announces a sleeper; the ticket goes to mf__wait_sleep. */
+/* Announces a sleeper; the ticket goes to mf__wait_sleep. The ticket is drawn first: a waker that
+ * has read the announcement and then changes seq makes the ticket void, so that a wake that finds
+ * nobody asleep may forget all the announcements it has read. */
 static inline uint32_t mf__wait_prepare(struct mf_wait *w)
 {
+    uint32_t ticket = atomic_load(&w->seq);
     atomic_fetch_add(&w->announced, 1);
-    return atomic_load(&w->seq);
+    return ticket;
 }
 
 /* Sleeps until woken after the ticket was drawn, at most some while: 0 says look again.
