@@ -18,12 +18,15 @@ static void supervise(mf_runtime *rt)
 {
     if (rt->supervising)
         return;
+    /* Operations of a supervisor say what they are busy with; the one that sleeps here goes on. */
+    uint32_t busy = atomic_load_explicit(&rt->self->busy, memory_order_relaxed);
     rt->supervising = true;
     for (struct mf_supervisor *s = rt->supervisors, *next; s; s = next) {
         next = s->next;
         s->look(s);
     }
     rt->supervising = false;
+    mf__note(&rt->self->busy, busy);
 }
 
 void mf__wait_look_around(mf_runtime *rt)
