@@ -90,38 +90,41 @@ void mf__crew_ready(mf_pool *pool, uint32_t slot)
  */
 
 /* What a dead worker had in hand, after all its news were read. */
-static void settle_job(mf_pool *pool, mf_job *job, const struct mf_member *m, int pid, int status)
+static void settle_job(mf_pool *pool, mf_job *job, const struct mf_member *m)
 {
     struct mf_task *t = job->task;
     uint32_t state = atomic_load(&t->state), done = atomic_load(&t->done);
-    if (pool->state == MF_POOL_TERMINATED && state != MF_TASK_DONE)
+    bool over = state == MF_TASK_DONE || state == MF_TASK_CANCELLED ||
+                (state == MF_TASK_RUNNING && done == t->count);
+    bool overdue = m->overdue == job->word;
+    if (over) /* it could not tell any more */
+        mf__pool_returned(pool, job);
+    else if (pool->state == MF_POOL_TERMINATED)
         return; /* mf_pool_terminate cancels it */
-    if (state == MF_TASK_DONE || state == MF_TASK_CANCELLED) /* it could not tell any more */
-        mf__pool_returned(pool, job);
-    else if (state == MF_TASK_RUNNING && done == t->count) /* killed right before it said DONE */
-        mf__pool_returned(pool, job);
     else if (state == MF_TASK_QUEUED || atomic_load(&t->begun) <= done)
         mf__pool_requeue(pool, job);
-    else if (m->overdue == job->word)
-        mf__pool_item_failed(pool, job, MF_DEATH_TIMEOUT, pid, status);
-    else if (t->attempt++ < job->retries)
+    else if (!overdue && t->attempt++ < job->retries)
         mf__pool_requeue(pool, job);
     else
-        mf__pool_item_failed(pool, job, MF_DEATH_DIED, pid, status);
+        mf__pool_item_failed(
+            pool, job,
+            (struct mf_failure){.reason = overdue ? MF_FAILED_TIMEOUT : MF_FAILED_DIED,
+                                .pid = mf_process_pid(m->p),
+                                .status = mf_process_status(m->p)});
 }
 
 /* A worker was reaped. */
 static void bury(mf_pool *pool, struct mf_member *m)
 {
     struct mf_member dead = *m;
-    int status = mf_process_status(dead.p), pid = mf_process_pid(dead.p);
     uint64_t word = mf__process_last_task(dead.p), link = mf__process_last_link(dead.p);
     m->p = NULL;
     mf__pool_drain(pool); /* what it committed comes first */
     mf_job *job = mf__pool_find(pool, word);
     mf__task_recover_link(pool->rt, job ? job->task : NULL, link);
     if (job)
-        settle_job(pool, job, &dead, pid, status);
+        settle_job(pool, job, &dead);
+    int status = mf_process_status(dead.p);
     mf_process_free(pool->rt, dead.p);
     if (dead.ready)
         return;

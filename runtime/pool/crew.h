@@ -17,6 +17,8 @@ struct mf_job {
     int64_t timeout; /* ns; 0: none */
     enum mf_job_state state;
     bool abandoned; /* by its owner, while pending */
+    struct mf_failure *failures;
+    uint32_t failure_count;
     void *user;
 };
 
@@ -80,9 +82,8 @@ mf_job *mf__pool_find(mf_pool *pool, uint64_t word);
 /* A record has come back: finished, cancelled, or with an item that could not be written. */
 void mf__pool_returned(mf_pool *pool, mf_job *job);
 
-/* Gives the item at t->done up, for a reason; the rest goes on. */
-void mf__pool_item_failed(mf_pool *pool, mf_job *job, enum mf_death_reason reason, int pid,
-                          int status);
+/* Gives the item at t->done up; the rest goes on. */
+void mf__pool_item_failed(mf_pool *pool, mf_job *job, struct mf_failure why);
 
 /* Puts a record (back) into the queue of tasks. */
 void mf__pool_requeue(mf_pool *pool, mf_job *job);

@@ -48,6 +48,7 @@ static void dispose(mf_pool *pool, mf_job *job)
     pool->jobs[job->id] = NULL;
     if (job->id < pool->job_hint)
         pool->job_hint = job->id;
+    free(job->failures);
     free(job);
 }
 
@@ -103,17 +104,20 @@ void mf__pool_requeue(mf_pool *pool, mf_job *job)
         finish(pool, job, MF_JOB_BROKEN);
 }
 
-void mf__pool_item_failed(mf_pool *pool, mf_job *job, enum mf_death_reason reason, int pid,
-                          int status)
+void mf__pool_item_failed(mf_pool *pool, mf_job *job, struct mf_failure why)
 {
     struct mf_task *t = job->task;
-    const struct mf_pool_hooks *h = &pool->options.hooks;
-    t->attempt = 0;
-    t->failed = 0;
-    if (h->on_death(pool, job, t, reason, pid, status, h->arg) < 0) {
+    uint32_t n = job->failure_count;
+    struct mf_failure *list = realloc(job->failures, (n + 1) * sizeof *list);
+    if (!list) {
         finish(pool, job, MF_JOB_BROKEN);
         return;
     }
+    job->failures = list;
+    why.item = atomic_load(&t->done);
+    list[job->failure_count++] = why;
+    t->attempt = 0;
+    t->failed = 0;
     mf__task_commit_item(t);
     if (atomic_load(&t->done) == t->count)
         finish(pool, job, MF_JOB_FINISHED);
@@ -127,7 +131,9 @@ void mf__pool_returned(mf_pool *pool, mf_job *job)
     if (atomic_load(&t->state) == MF_TASK_CANCELLED)
         finish(pool, job, MF_JOB_CANCELLED);
     else if (t->failed)
-        mf__pool_item_failed(pool, job, MF_DEATH_NOMEM, atomic_load(&t->worker), t->failed);
+        mf__pool_item_failed(
+            pool, job,
+            (struct mf_failure){.reason = MF_FAILED_NOMEM, .pid = atomic_load(&t->worker)});
     else
         finish(pool, job, MF_JOB_FINISHED);
 }
@@ -376,6 +382,12 @@ void *mf_job_user(const mf_job *job)
 struct mf_task *mf_job_task(const mf_job *job)
 {
     return job->task;
+}
+
+const struct mf_failure *mf_job_failures(const mf_job *job, uint32_t *ret_n)
+{
+    *ret_n = job->failure_count;
+    return job->failures;
 }
 
 bool mf_job_cancel(mf_pool *pool, mf_job *job)

@@ -9,8 +9,8 @@
  *
  * If a worker dies: its committed news are read first; then the record that its slot names is
  * settled exactly once, by the creator: DONE counts as finished, never begun goes back into the
- * queue, an item that was begun is tried again while its retries last, else it fails (on_death
- * appends its error) and the rest of the record goes back into the queue. If the creator dies, the
+ * queue, an item that was begun is tried again while its retries last, else it fails
+ * (mf_job_failures) and the rest of the record goes back into the queue. If the creator dies, the
  * kernel kills the workers, and who settles that death frees what the pool owned.
  *
  * A forked child must not use its parent's pools.
@@ -24,17 +24,18 @@
 typedef struct mf_pool mf_pool;
 typedef struct mf_job mf_job;
 
-enum mf_death_reason { MF_DEATH_DIED, MF_DEATH_TIMEOUT, MF_DEATH_NOMEM, MF_DEATH_BROKEN };
+/* An item of a job that has no result because its worker could not give one. */
+struct mf_failure {
+    uint32_t item;
+    enum { MF_FAILED_DIED, MF_FAILED_TIMEOUT, MF_FAILED_NOMEM } reason;
+    int pid, status; /* of the worker; status as of mf_process_status */
+};
 
 struct mf_pool_hooks {
     /* In a new worker: never returns into the creator's code; calls mf__worker_loop. */
     int (*worker_main)(mf_runtime *rt, mf_pool *pool, void *arg);
     /* Of mf_worker; with arg as its ctx. In the workers, or in the creator with processes = 0. */
     void (*run)(void *arg, struct mf_task *t);
-    /* The item at t->done cannot have a result: append an error to t's output (it is nobody's now);
-     * status as of mf_process_status. A negative result makes the whole job fail. */
-    int (*on_death)(mf_pool *pool, mf_job *job, struct mf_task *t, enum mf_death_reason reason,
-                    int pid, int status, void *arg);
     /* The job is finished, cancelled or failed: mf_job_state tells. May submit, must not wait. */
     void (*on_finish)(mf_pool *pool, mf_job *job, void *arg);
     void *arg;
@@ -109,6 +110,9 @@ void mf_pool_each(const mf_pool *pool, void (*see)(int pid, void *arg), void *ar
 enum mf_job_state mf_job_state(const mf_job *job);
 void *mf_job_user(const mf_job *job);
 struct mf_task *mf_job_task(const mf_job *job); /* readable when FINISHED */
+
+/* The failures of a job so far, in the order of items; the job's until it is freed. */
+const struct mf_failure *mf_job_failures(const mf_job *job, uint32_t *ret_n);
 
 /* Cancels a job that no worker has begun. True when it is, or was, cancelled. */
 bool mf_job_cancel(mf_pool *pool, mf_job *job);

@@ -35,9 +35,9 @@ struct mf_task *mf__task_new(mf_runtime *rt, const void *input, size_t size,
         return NULL;
     struct mf_task *t = (struct mf_task *)b->payload;
     memset(t, 0, sizeof *t);
-    t->out.used = MF_TASK_ROOM;
+    t->out.size = MF_TASK_ROOM;
     t->out_tail = mf__offset(rt, &t->out);
-    t->in.used = size;
+    t->in.size = size;
     if (size)
         memcpy(t->in_bytes, input, size);
     struct mf_block *keeper;
@@ -82,17 +82,23 @@ struct mf_window *mf__task_out_tail(const mf_runtime *rt, const struct mf_task *
     return mf__at(rt, t->out_tail);
 }
 
-struct mf_window *mf__task_out_grow(mf_runtime *rt, struct mf_task *t, size_t used, size_t need)
+uint32_t mf__window_items(const mf_runtime *rt, const struct mf_task *t, const struct mf_window *w)
 {
-    size_t room = t->in.used > need ? t->in.used : need;
+    const struct mf_window *next = mf__window_next(rt, w);
+    return (uint32_t)((next ? next->first : atomic_load(&t->done)) - w->first);
+}
+
+struct mf_window *mf__task_out_grow(mf_runtime *rt, struct mf_task *t, size_t need)
+{
+    size_t room = t->in.size > need ? t->in.size : need;
     struct mf_block *b =
         mf__block_new(rt, sizeof(struct mf_window) + (room > 1000 ? room : 1000), MF_IN_HAND);
     if (!b)
         return NULL;
     struct mf_window *w = (struct mf_window *)b->payload, *tail = mf__task_out_tail(rt, t);
     w->next = 0;
-    w->used = mf__block_room(rt, b) - sizeof *w;
-    tail->used = used;
+    w->size = mf__block_room(rt, b) - sizeof *w;
+    w->first = atomic_load_explicit(&t->done, memory_order_relaxed);
     /* From our hand into the creator's: `link` says so until the chain does. */
     mf__note(&rt->self->link, mf__offset(rt, b));
     mf__block_adopt(rt, b, (uint32_t)owner_of(t));

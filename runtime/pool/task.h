@@ -18,7 +18,8 @@
  * garbage.
  *
  * If the worker dies: items before `done` have their results, the item at `done` was begun if
- * begun > done; the creator goes on with the rest (pool.h). A window that the worker had made and
+ * begun > done; the creator goes on with the rest (pool.h). Whoever runs the rest begins with a new
+ * window, as the last one may end in garbage. A window that the worker had made and
  * not linked is named by its slot (`link`).
  */
 #ifndef MF_TASK_H
@@ -40,8 +41,9 @@ enum mf_task_flags {
 };
 
 struct mf_window {
-    uint64_t next; /* offset of the next one's block, or 0 */
-    uint64_t used; /* bytes; of a window that is written to: its room */
+    uint64_t next;  /* offset of the next one's block, or 0 */
+    uint64_t size;  /* bytes that follow */
+    uint64_t first; /* output: number of the first item in it; it ends where the next one begins */
 };
 
 #define MF_TASK_ROOM 96u /* bytes of output that lie in the record */
@@ -72,6 +74,9 @@ struct mf_task {
 struct mf_task *mf__task_new(mf_runtime *rt, const void *input, size_t size,
                              const uint64_t *handles, uint32_t n);
 
+/* How many items a window of the output holds, failed ones (which have no bytes) included. */
+uint32_t mf__window_items(const mf_runtime *rt, const struct mf_task *t, const struct mf_window *w);
+
 /* Frees the record, its windows and its keepers; not its code. NULL is fine. */
 void mf__task_free(mf_runtime *rt, struct mf_task *t);
 
@@ -88,9 +93,9 @@ struct mf_window *mf__window_next(const mf_runtime *rt, const struct mf_window *
 /* The window that output is being appended to. */
 struct mf_window *mf__task_out_tail(const mf_runtime *rt, const struct mf_task *t);
 
-/* Ends that window at `used` bytes and links a new one with room for at least `need`. For the
- * worker, or for the creator when no worker has the task. NULL when the budget is used up. */
-struct mf_window *mf__task_out_grow(mf_runtime *rt, struct mf_task *t, size_t used, size_t need);
+/* Ends that window before the item at `done` and links a new one with room for at least `need`, for
+ * the worker. NULL when the budget is used up. */
+struct mf_window *mf__task_out_grow(mf_runtime *rt, struct mf_task *t, size_t need);
 
 /* Makes the task keep n objects that the next result mentions. 0, MF_ENOMEM or MF_ECLOSED. */
 int mf__task_keep(mf_runtime *rt, struct mf_task *t, const uint64_t *handles, uint32_t n);
