@@ -11,6 +11,7 @@
 struct mf_job {
     mf_pool *pool;
     struct mf_task *task;
+    mf_code *code;
     uint64_t word; /* offset of task, | number << 40: names this job in queues and slots */
     uint32_t id;   /* place in pool->jobs */
     uint32_t retries;

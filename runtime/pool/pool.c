@@ -6,6 +6,50 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* --- code ---------------------------------------------------------------------------------------
+ */
+
+struct mf_code {
+    uint32_t refs;
+    uint64_t serial;
+    struct mf_block *block; /* of the arena; the creator's */
+};
+
+int mf_code_new(mf_runtime *rt, uint64_t serial, const void *bytes, size_t size,
+                const uint64_t *handles, uint32_t n, mf_code **ret_code)
+{
+    uint8_t *at;
+    mf_code *code = malloc(sizeof *code);
+    if (!code)
+        return MF_ENOMEM;
+    *code = (mf_code){.refs = 1, .serial = serial};
+    int rc = mf__message_new(rt, NULL, sizeof(struct mf_code_bytes) + size, handles, n,
+                             &code->block, &at);
+    if (rc < 0) {
+        free(code);
+        return rc;
+    }
+    struct mf_code_bytes *c = (struct mf_code_bytes *)at;
+    c->serial = serial;
+    c->size = size;
+    memcpy(c->bytes, bytes, size);
+    *ret_code = code;
+    return 0;
+}
+
+void mf_code_unref(mf_runtime *rt, mf_code *code)
+{
+    if (!code || --code->refs)
+        return;
+    mf__block_free(rt, code->block);
+    free(code);
+}
+
+uint64_t mf_code_serial(const mf_code *code)
+{
+    return code->serial;
+}
+
 /* --- jobs ---------------------------------------------------------------------------------------
  */
 
@@ -45,6 +89,7 @@ mf_job *mf__pool_find(mf_pool *pool, uint64_t word)
 static void dispose(mf_pool *pool, mf_job *job)
 {
     mf__task_free(pool->rt, job->task);
+    mf_code_unref(pool->rt, job->code);
     pool->jobs[job->id] = NULL;
     if (job->id < pool->job_hint)
         pool->job_hint = job->id;
@@ -75,9 +120,9 @@ int mf_pool_submit(mf_pool *pool, const struct mf_submit *s, mf_job **ret_job)
         return MF_ENOMEM;
     }
     t->id = job->id;
-    t->code = s->code ? mf__offset(pool->rt, s->code) : 0;
-    t->sender = s->sender;
-    t->serial = s->serial;
+    t->code = mf__offset(pool->rt, s->code->block);
+    job->code = s->code;
+    s->code->refs++;
     t->count = s->count;
     t->flags = s->flags | (s->timeout > 0 ? MF_TASK_TIMED : 0);
     job->pool = pool;

@@ -23,6 +23,7 @@
 
 typedef struct mf_pool mf_pool;
 typedef struct mf_job mf_job;
+typedef struct mf_code mf_code;
 
 /* An item of a job that has no result because its worker could not give one. */
 struct mf_failure {
@@ -59,9 +60,15 @@ enum mf_job_state { MF_JOB_PENDING, MF_JOB_FINISHED, MF_JOB_CANCELLED, MF_JOB_BR
  * Errors of mf_process_start; nothing is left then. */
 int mf_pool_new(mf_runtime *rt, const struct mf_pool_options *options, mf_pool **ret_pool);
 
+/* Puts a function's bytes into the arena, for any number of jobs: serial names it in the workers'
+ * caches. Referenced once, by the caller; each job adds a reference. MF_ENOMEM, MF_ECLOSED. */
+int mf_code_new(mf_runtime *rt, uint64_t serial, const void *bytes, size_t size,
+                const uint64_t *handles, uint32_t n, mf_code **ret_code);
+void mf_code_unref(mf_runtime *rt, mf_code *code);
+uint64_t mf_code_serial(const mf_code *code);
+
 struct mf_submit {
-    struct mf_block *code; /* borrowed: must outlive the job */
-    uint64_t sender, serial;
+    mf_code *code;
     const void *input; /* copied */
     size_t size;
     const uint64_t *handles; /* that the input mentions */

@@ -17,6 +17,14 @@ static struct mf_block *block_of(const void *payload)
     return (struct mf_block *)((uintptr_t)payload - sizeof(struct mf_block));
 }
 
+const struct mf_code_bytes *mf__task_code(const mf_runtime *rt, const struct mf_task *t)
+{
+    const struct mf_block *b = mf__block_at(rt, t->code);
+    bool keeps = atomic_load_explicit(&b->tag, memory_order_relaxed) & MF_BLOCK_KEEPS;
+    uint32_t handles = keeps ? (uint32_t)atomic_load(&b->next) : 0;
+    return (const struct mf_code_bytes *)(b->payload + handles * sizeof(uint64_t));
+}
+
 uint64_t mf__task_offset(const mf_runtime *rt, const struct mf_task *t)
 {
     return mf__offset(rt, block_of(t));

@@ -46,12 +46,17 @@ struct mf_window {
     uint64_t first; /* output: number of the first item in it; it ends where the next one begins */
 };
 
+struct mf_code_bytes {
+    uint64_t serial; /* names the function in the workers' caches */
+    uint64_t size;
+    uint8_t bytes[];
+};
+
 #define MF_TASK_ROOM 96u /* bytes of output that lie in the record */
 
 struct mf_task {
-    uint64_t id;             /* the creator's number of the job */
-    uint64_t code;           /* block of the function */
-    uint64_t sender, serial; /* name the function in the worker's cache */
+    uint64_t id;      /* the creator's number of the job */
+    uint64_t code;    /* block of the function: its handles, then struct mf_code_bytes */
     uint64_t keepers; /* blocks that keep the objects which the results mention; see task.c */
     uint64_t keeper;  /* the same for the input */
     uint32_t flags;
@@ -79,6 +84,9 @@ uint32_t mf__window_items(const mf_runtime *rt, const struct mf_task *t, const s
 
 /* Frees the record, its windows and its keepers; not its code. NULL is fine. */
 void mf__task_free(mf_runtime *rt, struct mf_task *t);
+
+/* The function that a task runs. */
+const struct mf_code_bytes *mf__task_code(const mf_runtime *rt, const struct mf_task *t);
 
 struct mf_task *mf__task_at(const mf_runtime *rt, uint64_t offset);
 uint64_t mf__task_offset(const mf_runtime *rt, const struct mf_task *t);
