@@ -336,9 +336,9 @@ describe("a signal", function()
     end)
 
     it("closes what is to be closed", function()
-        local script = ready .. [[
+        local script = [[
             local x <close> = setmetatable({}, { __close = function() print "closed" end })
-            while true do end]]
+            ]] .. ready .. [[ while true do end]]
         assert.equal("closed\n" .. one_line,
             interrupted(script, "kill -INT $pid"))
     end)

@@ -24,12 +24,12 @@ PKG_CONFIG_PATH=$(dirname "$(find "$prefix" -name moonfork-lua.pc)")
 export PKG_CONFIG_PATH
 expect "the pkg-config files are valid" pkg-config --validate moonfork moonfork-lua
 
-# What is installed under one prefix and moved is found where it is now.
+# The tree was configured for another prefix: the .pc files must find it where it is.
 build_host() {
     # Flags are words: no quotes.
     # shellcheck disable=SC2046
     cc -std=c11 -Wall -Wextra -Werror "$root/runtime/examples/minimal.c" -o "$prefix/minimal" \
-        $(pkg-config --define-prefix --cflags --libs --static moonfork-lua)
+        $(pkg-config --cflags --libs --static moonfork-lua)
 }
 expect "a C host builds against the installed tree" build_host
 expect "the C host runs" "$prefix/minimal"
@@ -37,7 +37,7 @@ expect "the C host runs" "$prefix/minimal"
 for header in "$prefix"/include/moonfork/*.h; do
     expect "$(basename "$header") stands alone" sh -c 'echo "#include <$1>" |
         cc -std=c11 -Wall -Wextra -Werror -fsyntax-only \
-            $(pkg-config --define-prefix --cflags moonfork-lua) -x c -' \
+            $(pkg-config --cflags moonfork-lua) -x c -' \
         header "moonfork/$(basename "$header")"
 done
 
