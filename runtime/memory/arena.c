@@ -116,7 +116,8 @@ int mf__arena_adopt(mf_runtime *rt, uint32_t slot)
     rt->pid = getpid();
     rt->supervisors = NULL; /* they and the list below are about the parent's children */
     rt->children = NULL;
-    rt->supervising = rt->burying = rt->more_to_bury = rt->watching = false;
+    rt->supervising = rt->burying = rt->watching = false;
+    rt->doomed = 0;
     *rt->token = 1;
     return mf__slot_enter(rt, slot, rt->pid);
 }

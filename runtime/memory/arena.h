@@ -34,18 +34,18 @@ struct mf_slot;
 struct mf_object;
 struct mf_process;
 
-/* Blocks of one size. `free` and `carve` are each changed by one store under `lock`. */
+/* Blocks of one size. `free` and `carve` are each changed by one store (mf__note) under `lock`. */
 struct mf_class {
     _Alignas(64) struct mf_mutex lock;
-    uint64_t free;  /* offset of the first free block, 0 for none; linked through block.next */
-    uint64_t carve; /* slab's unit << 32 | blocks carved from it so far; 0 before the first slab */
+    _Atomic uint64_t free;  /* offset of the first free block, 0 for none; linked by block.next */
+    _Atomic uint64_t carve; /* slab's unit << 32 | blocks carved from it; 0 before the first slab */
 };
 
 struct mf_unit_pool {
     _Alignas(64) struct mf_mutex lock;
-    uint32_t top;    /* units from here on were never used */
-    uint32_t used;   /* units in use; derived from the map, recounted after a death inside */
-    uint32_t budget; /* units that may be in use */
+    _Atomic uint32_t top; /* units from here on were never used */
+    uint32_t used;        /* units in use; derived from the map, recounted after a death inside */
+    uint32_t budget;      /* units that may be in use */
     uint32_t max;
     uint32_t hint;                 /* next place in hints */
     uint32_t hints[MF_FREE_HINTS]; /* units where free runs may begin; the map decides */
@@ -63,8 +63,8 @@ struct mf_journal {
 struct mf_object_pool {
     _Alignas(64) struct mf_mutex lock; /* guards references, holders and the free list */
     struct mf_journal journal;
-    _Atomic uint32_t top; /* objects from here on were never used */
-    uint32_t free;        /* index + 1 of the first free object; linked through object.next */
+    _Atomic uint32_t top;  /* objects from here on were never used */
+    _Atomic uint32_t free; /* index + 1 of the first free object; linked through object.next */
     uint32_t max;
 };
 
@@ -88,7 +88,8 @@ struct mf_arena {
 struct mf_kind {
     /* The dead held this object's mutexes or was busy with it: settle its intents, wake all. */
     void (*settle)(mf_runtime *rt, struct mf_object *o, struct mf_slot *dead);
-    /* Any process died while this object is there: a lock passes on. */
+    /* Any process died while this object is there: a lock passes on. Under the pool's lock: brief,
+     * and takes no lock. */
     void (*bereave)(mf_runtime *rt, struct mf_object *o, struct mf_slot *dead);
     /* No holder is left: give back all that the object owns. */
     void (*destroy)(mf_runtime *rt, struct mf_object *o);
@@ -113,7 +114,8 @@ struct mf_runtime {
     struct mf_supervisor *supervisors;
     struct mf_process *children; /* of process.c */
     bool supervising;            /* guards against re-entry */
-    bool burying, more_to_bury;  /* see object.c */
+    bool burying;                /* see object.c */
+    uint32_t doomed;             /* see object.c */
     bool watching;               /* this process holds arena->watch */
     uint32_t deaths_seen;
     uint32_t spin; /* adaptive length of the busy wait: see wait.c */

@@ -78,8 +78,7 @@ static void clean(mf_runtime *rt)
     settle_named(rt, &rt->self->busy);
     settle_named(rt, &rt->self->got);
     mf__blocks_recover(rt);
-    if (atomic_load(&rt->self->held))
-        mf__object_bereave_all(rt);
+    mf__object_bereave_all(rt);
     settle_children(rt);
 }
 

@@ -63,14 +63,14 @@ static void write_both(mf_runtime *rt, void *a, uint64_t a_value, void *b, uint6
 /* --- holders ------------------------------------------------------------------------------------
  */
 
-static uint64_t *holder_word(struct mf_object *o, uint32_t slot)
+static uint64_t holder_word(const struct mf_object *o, uint32_t slot)
 {
-    return &o->holders[slot / 64];
+    return atomic_load_explicit(&o->holders[slot / 64], memory_order_relaxed);
 }
 
-static bool is_held(struct mf_object *o, uint32_t slot)
+static bool is_held(const struct mf_object *o, uint32_t slot)
 {
-    return *holder_word(o, slot) >> slot % 64 & 1;
+    return holder_word(o, slot) >> slot % 64 & 1;
 }
 
 static void set_held(mf_runtime *rt, struct mf_object *o, uint32_t slot)
@@ -78,14 +78,14 @@ static void set_held(mf_runtime *rt, struct mf_object *o, uint32_t slot)
     if (is_held(o, slot))
         return;
     atomic_fetch_add(&mf__slot_at(rt, slot)->held, 1); /* first: never too low */
-    *holder_word(o, slot) |= UINT64_C(1) << slot % 64;
+    mf__note(&o->holders[slot / 64], holder_word(o, slot) | UINT64_C(1) << slot % 64);
 }
 
 static void clear_held(mf_runtime *rt, struct mf_object *o, uint32_t slot)
 {
     if (!is_held(o, slot))
         return;
-    *holder_word(o, slot) &= ~(UINT64_C(1) << slot % 64);
+    mf__note(&o->holders[slot / 64], holder_word(o, slot) & ~(UINT64_C(1) << slot % 64));
     atomic_fetch_sub(&mf__slot_at(rt, slot)->held, 1);
 }
 
@@ -93,7 +93,7 @@ static bool is_wanted(const struct mf_object *o)
 {
     uint64_t any = o->refs;
     for (int i = 0; i < MF_SLOTS / 64; i++)
-        any |= o->holders[i];
+        any |= atomic_load_explicit(&o->holders[i], memory_order_relaxed);
     return any != 0;
 }
 
@@ -103,9 +103,9 @@ static bool doom(mf_runtime *rt, struct mf_object *o, uint32_t slot)
     uint32_t kind = atomic_load(&o->kind);
     if (kind & MF_DYING || !kind || is_wanted(o))
         return false;
-    atomic_fetch_add(&mf__slot_at(rt, slot)->held,
-                     1); /* a dying object is looked for like a held */
-    o->undertaker = slot + 1;
+    /* A dying object is looked for like a held one. */
+    atomic_fetch_add(&mf__slot_at(rt, slot)->held, 1);
+    atomic_store_explicit(&o->undertaker, slot + 1, memory_order_relaxed);
     atomic_store(&o->kind, kind | MF_DYING);
     return true;
 }
@@ -121,12 +121,15 @@ static void settle(mf_runtime *rt)
     struct mf_object_pool *p = pool(rt);
     if (atomic_load(&p->journal.armed))
         replay(rt);
-    if (p->free) {
-        struct mf_object *head = mf__object_at(rt, p->free - 1);
+    uint32_t first = atomic_load_explicit(&p->free, memory_order_relaxed);
+    if (first > atomic_load(&p->top))
+        atomic_store(&p->top, first); /* a place listed before it counted */
+    if (first) {
+        struct mf_object *head = mf__object_at(rt, first - 1);
         if (atomic_load(&head->kind) & MF_DYING)
             atomic_store(&head->kind, 0);
         else if (atomic_load(&head->kind))
-            p->free = head->next;
+            mf__note(&p->free, head->next);
     }
     uint32_t victim = atomic_load_explicit(&p->lock.holder, memory_order_relaxed);
     for (uint32_t i = 0; victim && i < atomic_load(&p->top); i++)
@@ -158,8 +161,8 @@ static struct mf_object *never_used(mf_runtime *rt)
     struct mf_object *o = mf__object_at(rt, top);
     mf__mutex_init(&o->end[0].lock);
     mf__mutex_init(&o->end[1].lock);
-    o->next = p->free;
-    p->free = top + 1; /* listed before it counts: a place above top is never looked at */
+    o->next = atomic_load_explicit(&p->free, memory_order_relaxed);
+    mf__note(&p->free, top + 1); /* listed before it counts: or a death here would waste it */
     atomic_store(&p->top, top + 1);
     return o;
 }
@@ -167,17 +170,19 @@ static struct mf_object *never_used(mf_runtime *rt)
 int mf__object_new(mf_runtime *rt, uint32_t kind, struct mf_object **ret_o)
 {
     lock(rt);
-    struct mf_object *o = pool(rt)->free ? mf__object_at(rt, pool(rt)->free - 1) : never_used(rt);
+    uint32_t first = atomic_load_explicit(&pool(rt)->free, memory_order_relaxed);
+    struct mf_object *o = first ? mf__object_at(rt, first - 1) : never_used(rt);
     if (o) {
         o->generation++;
         o->refs = 0;
         for (int e = 0; e < 2; e++)
             o->end[e].at = o->end[e].segment = 0;
-        memset(o->holders, 0, sizeof o->holders);
+        for (int i = 0; i < MF_SLOTS / 64; i++)
+            atomic_store_explicit(&o->holders[i], 0, memory_order_relaxed);
         memset(o->body, 0, sizeof o->body);
         set_held(rt, o, rt->slot);
         atomic_store(&o->kind, kind); /* from here on the list's head is in use */
-        pool(rt)->free = o->next;
+        mf__note(&pool(rt)->free, o->next);
     }
     unlock(rt);
     if (!o)
@@ -193,32 +198,31 @@ static void destroy(mf_runtime *rt, struct mf_object *o)
     if (kind && kind->destroy)
         kind->destroy(rt, o);
     lock(rt);
-    o->next = pool(rt)->free;
-    pool(rt)->free = mf__object_index(rt, o) + 1;
+    o->next = atomic_load_explicit(&pool(rt)->free, memory_order_relaxed);
+    mf__note(&pool(rt)->free, mf__object_index(rt, o) + 1);
     atomic_store(&o->kind, 0);
-    o->undertaker = 0;
+    atomic_store_explicit(&o->undertaker, 0, memory_order_relaxed);
     unlock(rt);
     atomic_fetch_sub(&rt->self->held, 1);
 }
 
-/* Destroys all that this process has doomed. Objects doomed by the destruction of another are found
- * by the next round, not by recursion: a queue in a queue in a queue needs no stack. */
+/* Destroys an object that this process has doomed. Those that are doomed by the destruction of
+ * another wait in a list of this process's own, through object.next: a queue in a queue in a queue
+ * needs no stack. The list dies with its process; what was on it is found by its undertaker word.
+ */
 static void bury(mf_runtime *rt, struct mf_object *o)
 {
     if (rt->burying) {
-        rt->more_to_bury = true;
+        o->next = rt->doomed;
+        rt->doomed = mf__object_index(rt, o) + 1;
         return;
     }
     rt->burying = true;
     destroy(rt, o);
-    while (rt->more_to_bury) {
-        rt->more_to_bury = false;
-        uint32_t top = atomic_load(&pool(rt)->top);
-        for (uint32_t i = 0; i < top; i++) {
-            struct mf_object *other = mf__object_at(rt, i);
-            if (atomic_load(&other->kind) & MF_DYING && other->undertaker == rt->slot + 1)
-                destroy(rt, other);
-        }
+    while (rt->doomed) {
+        o = mf__object_at(rt, rt->doomed - 1);
+        rt->doomed = o->next;
+        destroy(rt, o);
     }
     rt->burying = false;
 }
@@ -302,26 +306,39 @@ void mf__object_unkeep(mf_runtime *rt, struct mf_block *b, const uint64_t *handl
     atomic_fetch_and(&b->tag, ~MF_BLOCK_KEEPS);
 }
 
+/* Tells a living object of the death, under the lock: it shall not end meanwhile, and its place not
+ * become another kind's. */
+static void tell(mf_runtime *rt, struct mf_object *o, uint32_t word)
+{
+    const struct mf_kind *kind = rt->kinds[word & 0xff];
+    if (!kind || !kind->bereave)
+        return;
+    lock(rt);
+    if (atomic_load(&o->kind) == word)
+        kind->bereave(rt, o, rt->self);
+    unlock(rt);
+}
+
 void mf__object_bereave_all(mf_runtime *rt)
 {
-    lock(rt); /* a death inside the lock is settled by whoever takes it next */
+    /* A death inside the lock is settled by whoever takes it next, and may leave the dead objects
+     * to destroy that it did not know of: before `held` is believed. */
+    lock(rt);
     unlock(rt);
+    if (!atomic_load(&rt->self->held))
+        return;
     uint32_t top = atomic_load(&pool(rt)->top);
     for (uint32_t i = 0; i < top; i++) {
         struct mf_object *o = mf__object_at(rt, i);
         uint32_t word = atomic_load(&o->kind);
-        if (!word)
-            continue;
-        const struct mf_kind *kind = rt->kinds[word & 0xff];
         if (word & MF_DYING) {
-            if (o->undertaker == rt->slot + 1)
+            if (atomic_load_explicit(&o->undertaker, memory_order_relaxed) == rt->slot + 1)
                 bury(rt, o);
-            continue;
+        } else if (word) {
+            tell(rt, o, word);
+            if (is_held(o, rt->slot))
+                mf__object_drop(rt, o);
         }
-        if (kind && kind->bereave)
-            kind->bereave(rt, o, rt->self);
-        if (is_held(o, rt->slot))
-            mf__object_drop(rt, o);
     }
     mf__note(&rt->self->held, 0);
 }

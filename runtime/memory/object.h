@@ -27,11 +27,11 @@ struct mf_object {
     _Alignas(64) _Atomic uint32_t kind; /* enum of arena.h, | MF_DYING */
     uint32_t generation;
     uint64_t refs;
-    uint32_t next;       /* free list: index + 1 */
-    uint32_t undertaker; /* slot + 1 of who destroys it */
+    uint32_t next;               /* index + 1: in the free list; DYING, in its undertaker's list */
+    _Atomic uint32_t undertaker; /* slot + 1 of who destroys it */
     uint64_t spare;
     struct mf_end end[2];
-    uint64_t holders[MF_SLOTS / 64];
+    _Atomic uint64_t holders[MF_SLOTS / 64];
     _Alignas(64) uint8_t body[576]; /* of the kind's own making; zeroed at birth */
 };
 _Static_assert(sizeof(struct mf_object) == 1024, "objects stand on 1 KiB");
