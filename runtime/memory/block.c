@@ -37,8 +37,9 @@ void mf__blocks_init(mf_runtime *rt)
 /* The block that the class would carve next. */
 static uint64_t frontier(const mf_runtime *rt, const struct mf_class *class, uint32_t c)
 {
-    return mf__unit_offset(rt, (uint32_t)(class->carve >> 32)) +
-           (uint64_t)(uint32_t) class->carve * class_size(c);
+    uint64_t carved = atomic_load_explicit(&class->carve, memory_order_relaxed);
+    return mf__unit_offset(rt, (uint32_t)(carved >> 32)) +
+           (uint64_t)(uint32_t)carved * class_size(c);
 }
 
 /* After a death inside: the class's words are each committed by one store, so the class is whole.
@@ -87,13 +88,11 @@ static void settle_owner(mf_runtime *rt, struct mf_block *b, uint32_t owner)
 /* Carves the next block of the class's slab; the slab is known to have room. */
 static struct mf_block *carve(mf_runtime *rt, struct mf_class *class, uint32_t c)
 {
-    uint32_t unit = (uint32_t)(class->carve >> 32), n = (uint32_t) class->carve;
-    struct mf_block *b = mf__at(rt, mf__unit_offset(rt, unit) + (uint64_t)n * class_size(c));
+    struct mf_block *b = mf__at(rt, frontier(rt, class, c));
     mf__note(&rt->self->fresh, mf__offset(rt, b));
     atomic_store_explicit(&b->owner, 0, memory_order_relaxed);
-    atomic_store_explicit(&b->tag, c | MF_BLOCK_USED, memory_order_relaxed);
-    atomic_store_explicit((_Atomic uint64_t *)&class->carve, class->carve + 1,
-                          memory_order_release);
+    atomic_store_explicit(&b->tag, c | MF_BLOCK_USED, memory_order_release);
+    mf__note(&class->carve, atomic_load_explicit(&class->carve, memory_order_relaxed) + 1);
     return b;
 }
 
@@ -107,8 +106,9 @@ static void wipe(mf_runtime *rt, uint32_t unit, uint32_t c)
 
 static bool slab_is_used_up(const struct mf_class *class, uint32_t c)
 {
-    uint32_t n = (uint32_t) class->carve;
-    return class->carve == 0 || (n + 1) * class_size(c) > SLAB_UNITS * MF_UNIT;
+    uint64_t carved = atomic_load_explicit(&class->carve, memory_order_relaxed);
+    uint32_t n = (uint32_t)carved;
+    return carved == 0 || (n + 1) * class_size(c) > SLAB_UNITS * MF_UNIT;
 }
 
 static struct mf_block *take_small(mf_runtime *rt, uint32_t c)
@@ -116,10 +116,11 @@ static struct mf_block *take_small(mf_runtime *rt, uint32_t c)
     struct mf_class *class = &rt->arena->classes[c];
     struct mf_block *b;
     lock(rt, class, c);
-    if (class->free) {
-        b = mf__at(rt, class->free);
-        mf__note(&rt->self->fresh, class->free);
-        class->free = atomic_load_explicit(&b->next, memory_order_relaxed);
+    uint64_t head = atomic_load_explicit(&class->free, memory_order_relaxed);
+    if (head) {
+        b = mf__at(rt, head);
+        mf__note(&rt->self->fresh, head);
+        mf__note(&class->free, atomic_load_explicit(&b->next, memory_order_relaxed));
         atomic_store_explicit(&b->tag, c | MF_BLOCK_USED, memory_order_relaxed);
     } else {
         uint32_t unit;
@@ -130,7 +131,7 @@ static struct mf_block *take_small(mf_runtime *rt, uint32_t c)
             }
             wipe(rt, unit, c);
             mf__units_tag(rt, unit, c);
-            class->carve = (uint64_t)unit << 32;
+            mf__note(&class->carve, (uint64_t)unit << 32);
             mf__note(&rt->self->run, 0);
         }
         b = carve(rt, class, c);
@@ -186,9 +187,9 @@ static void give(mf_runtime *rt, struct mf_block *b)
     struct mf_class *class = &rt->arena->classes[c];
     lock(rt, class, c);
     atomic_store_explicit(&b->tag, c, memory_order_relaxed);
-    atomic_store_explicit(&b->next, class->free, memory_order_relaxed);
-    atomic_store_explicit((_Atomic uint64_t *)&class->free, mf__offset(rt, b),
-                          memory_order_release);
+    atomic_store_explicit(&b->next, atomic_load_explicit(&class->free, memory_order_relaxed),
+                          memory_order_relaxed);
+    mf__note(&class->free, mf__offset(rt, b));
     mf__note(&rt->self->fresh, 0);
     mf__mutex_unlock(&class->lock);
 }
@@ -274,8 +275,9 @@ static void unlink_block(mf_runtime *rt, uint64_t offset)
 
 static void recover_block(mf_runtime *rt, struct mf_block *b)
 {
-    if (atomic_load_explicit(&b->owner, memory_order_relaxed) != rt->slot + 1 ||
-        !(atomic_load_explicit(&b->tag, memory_order_relaxed) & MF_BLOCK_USED))
+    /* The tag first: until it says used, the owner may be any byte of an earlier life. */
+    if (!(atomic_load_explicit(&b->tag, memory_order_acquire) & MF_BLOCK_USED) ||
+        atomic_load_explicit(&b->owner, memory_order_relaxed) != rt->slot + 1)
         return;
     unlink_block(rt, mf__offset(rt, b));
     mf__block_free(rt, b);
@@ -307,9 +309,9 @@ void mf__blocks_recover(mf_runtime *rt)
         give(rt, b);
     }
     b = mf__block_at(rt, atomic_load(&rt->self->hand));
+    /* Owned, not freed from the hand: objects that it keeps may end with it, and need the hand. */
     if (b)
-        unlink_block(rt, mf__offset(rt, b));
-    mf__block_free(rt, b);
+        mf__block_from_hand(rt, b);
     if (atomic_load(&rt->self->owned))
         mf__units_each(rt, recover_owned, NULL);
     mf__note(&rt->self->owned, 0);

@@ -5,7 +5,7 @@
  * process, by the slot in its header; the structure that it was committed to (owner 0: a queue, a
  * record's chain). The header is 16 bytes before the payload.
  *
- * Sizes up to 28 KiB come from slabs, in classes a quarter of a power of two apart, each with a
+ * Sizes up to 32 KiB come from slabs, in classes a quarter of a power of two apart, each with a
  * lock and a list; larger ones are runs of units. Small memory stays in its class.
  *
  * If the process dies: a block in its intent `fresh` is either still at the head of its list, or

@@ -18,10 +18,21 @@ void mf__mutex_init(struct mf_mutex *x)
     atomic_store_explicit(&x->holder, 0, memory_order_relaxed);
 }
 
+/* No store of the locked part may leave the span in which the holder is named: who settles its
+ * death sees what was executed, so the compiler is all that is to be held back. */
+static void sign(struct mf_mutex *x, uint32_t holder)
+{
+    atomic_signal_fence(memory_order_seq_cst);
+    atomic_store_explicit(&x->holder, holder, memory_order_relaxed);
+    atomic_signal_fence(memory_order_seq_cst);
+}
+
 static int lock_slowly(struct mf_mutex *x, int64_t deadline)
 {
     if (deadline == MF_FOREVER)
         return pthread_mutex_lock(&x->m);
+    if (deadline == 0)
+        deadline = mf__now() + MF_SECOND;
     const struct timespec ts = {.tv_sec = deadline / MF_SECOND, .tv_nsec = deadline % MF_SECOND};
     return pthread_mutex_clocklock(&x->m, CLOCK_MONOTONIC, &ts);
 }
@@ -35,18 +46,18 @@ int mf__mutex_lock(struct mf_mutex *x, uint32_t self, int64_t deadline)
         return MF_ETIMEOUT;
     if (rc == EOWNERDEAD)
         return MF_OWNER_DIED;
-    atomic_store_explicit(&x->holder, self + 1, memory_order_relaxed);
+    sign(x, self + 1);
     return 0;
 }
 
 void mf__mutex_settled(struct mf_mutex *x, uint32_t self)
 {
-    atomic_store_explicit(&x->holder, self + 1, memory_order_relaxed);
+    sign(x, self + 1);
     pthread_mutex_consistent(&x->m);
 }
 
 void mf__mutex_unlock(struct mf_mutex *x)
 {
-    atomic_store_explicit(&x->holder, 0, memory_order_relaxed);
+    sign(x, 0);
     pthread_mutex_unlock(&x->m);
 }

@@ -29,9 +29,10 @@ _Static_assert(sizeof(struct mf_mutex) == 48, "a mutex and an end's two words fi
 void mf__mutex_init(struct mf_mutex *x);
 
 /* Locks for slot `self`. Returns 0; or MF_OWNER_DIED; or MF_ETIMEOUT, not locked, when the holder
- * is stopped past the deadline. After MF_OWNER_DIED `holder` still names the victim (0 when it died
- * before it left its name: then it had changed nothing), so that a settler that dies too is
- * followed by another who settles for the same victim: settling must be idempotent. */
+ * is stopped past the deadline (of clock.h; 0 bears with it for a second). After MF_OWNER_DIED
+ * `holder` still names the victim (0 when it died before it left its name: then it had changed
+ * nothing), so that a settler that dies too is followed by another who settles for the same victim:
+ * settling must be idempotent. */
 int mf__mutex_lock(struct mf_mutex *x, uint32_t self, int64_t deadline);
 
 /* Ends the settling: the mutex is consistent again, and held by slot `self`. */

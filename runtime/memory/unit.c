@@ -130,7 +130,7 @@ static int64_t extend(mf_runtime *rt, uint32_t n)
         return -1;
     uint32_t i = u->top;
     set(rt, i, n);
-    u->top = i + n;
+    mf__note(&u->top, i + n); /* a word below the top is never 0 where a run begins */
     return i;
 }
 
