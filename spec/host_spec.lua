@@ -368,6 +368,11 @@ describe("a signal", function()
             pcall(function() while true do end end)]], "kill -INT $pid"))
     end)
 
+    it("comes before the status that the script gives to os.exit", function()
+        assert.equal(one_line, interrupted(ready .. [[
+            pcall(function() while true do end end) os.exit(0, true)]], "kill -INT $pid"))
+    end)
+
     it("kills at once the second time", function()
         assert.equal(one_line, interrupted(ready .. [[
             string.find(("a"):rep(1000000), ".-.-.-b")]], "kill -INT $pid; kill -TERM $pid"))

@@ -7,7 +7,8 @@
 
 #include <lauxlib.h>
 #include <signal.h>
-#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/time.h>
 #include <sys/uio.h>
@@ -25,7 +26,7 @@ static volatile sig_atomic_t in_chunk;   /* a chunk of the interactive mode runs
 static volatile sig_atomic_t stop_chunk; /* Ctrl-C came while it did */
 static volatile sig_atomic_t ticks;      /* since the first signal that ends the command */
 static volatile sig_atomic_t insisting;  /* the hook stays, whoever catches its error */
-static volatile sig_atomic_t said;
+static volatile sig_atomic_t said;       /* the one line is out */
 
 static const char *ending_text(void)
 {
@@ -36,12 +37,9 @@ static const char *ending_text(void)
     }
 }
 
-/* One write, so that it is one line whoever else writes; safe in a handler. */
-void mf__interrupt_say(void)
+/* One write, so that it is one line whoever else writes. */
+static void say(void)
 {
-    if (said)
-        return;
-    said = 1;
     const char *text = ending_text();
     struct iovec line[] = {
         {.iov_base = (void *)command_name, .iov_len = strlen(command_name)},
@@ -54,8 +52,20 @@ void mf__interrupt_say(void)
 
 static void end_hard(void)
 {
-    mf__interrupt_say();
+    if (!said) {
+        said = 1;
+        say();
+    }
     _exit(128 + ending);
+}
+
+/* Run by exit(), whoever calls it: the script's os.exit does not hide that it was interrupted. */
+static void end_as_told(void)
+{
+    if (ending) {
+        fflush(NULL);
+        end_hard();
+    }
 }
 
 static void raise_in_chunk(lua_State *L, lua_Debug *ar)
@@ -139,6 +149,7 @@ void mf__interrupt_watch(lua_State *L, const char *name)
 {
     state = L;
     command_name = name;
+    atexit(end_as_told);
     set_handler(SIGINT, on_signal);
     watch_unless_ignored(SIGTERM);
     watch_unless_ignored(SIGHUP);

@@ -15,11 +15,12 @@
 
 /* Installs the handlers for the main state L. What was ignored when the command was started stays
  * so (nohup), but for Ctrl-C, as in Lua's own command. `name` stands before the closing line; it
- * must live as long as the command. */
+ * must live as long as the command. From now on exit() ends the command with one line and the
+ * status 128 + signal if a signal has come. */
 void mf__interrupt_watch(lua_State *L, const char *name);
 
-/* The state is about to be closed: no error is raised in it any more. The handlers stay, and the
- * command still ends after a second whatever the closing waits for. */
+/* No error is raised in the state any more; it is about to be closed. The handlers stay, and the
+ * command still ends a second after a signal, whatever the closing waits for. */
 void mf__interrupt_release(void);
 
 /* The signal that ends the command, or 0. */
@@ -28,8 +29,5 @@ int mf__interrupt_signal(void);
 /* The interactive mode says that a chunk begins (1) or has ended (0); in between Ctrl-C ends the
  * chunk and not the command. */
 void mf__interrupt_chunk(int begins);
-
-/* Prints the one line that tells the end by a signal; later calls print nothing. */
-void mf__interrupt_say(void);
 
 #endif

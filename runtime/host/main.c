@@ -86,12 +86,15 @@ static int leave(lua_State *L, int failed)
     return lua_pcall(L, 1, 0, 0);
 }
 
-/* The children do not outlive the script. A signal may come while they are joined; it changes what
- * is to be done with them. Gives whether the script may still count as a success. */
+/* The children do not outlive the script. A signal that comes while they are joined is an error
+ * there, and then, as after a signal to the script, they are ended with no further errors raised.
+ * Gives whether the script may still count as a success. */
 static int leave_family(lua_State *L, int succeeded)
 {
-    int status = leave(L, !succeeded || mf__interrupt_signal() != 0);
-    mf__report_status(L, status);
+    int status = LUA_OK;
+    if (mf__interrupt_signal() == 0)
+        status = mf__report_status(L, leave(L, !succeeded));
+    mf__interrupt_release();
     if (status != LUA_OK || mf__interrupt_signal() != 0)
         leave(L, 1);
     return succeeded && status == LUA_OK;
@@ -106,12 +109,7 @@ static int run_state(lua_State *L, struct mf__commandline *line)
     int succeeded = status == LUA_OK && lua_toboolean(L, -1);
     mf__report_status(L, status);
     succeeded = leave_family(L, succeeded);
-    mf__interrupt_release();
     lua_close(L);
-    if (mf__interrupt_signal() != 0) {
-        mf__interrupt_say();
-        return 128 + mf__interrupt_signal();
-    }
     return succeeded ? EXIT_SUCCESS : EXIT_FAILURE;
 }
 
