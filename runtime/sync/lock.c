@@ -21,7 +21,7 @@ static struct body *body(const mf_lock *lock)
 
 int mf_lock_new(mf_runtime *rt, mf_lock **ret_lock)
 {
-    return mf__object_new(rt, MF_KIND_LOCK, ret_lock);
+    return mf__alive(rt) < 0 ? MF_EFORKED : mf__object_new(rt, MF_KIND_LOCK, ret_lock);
 }
 
 /* Takes the lock if it is free. 0, MF_ABANDONED or MF_EFULL. */
@@ -45,6 +45,8 @@ static int try(mf_runtime *rt, struct body *b, int32_t *ret_pid)
 int mf_lock_acquire(mf_runtime *rt, mf_lock *lock, int64_t deadline, int32_t *ret_pid)
 {
     struct body *b = body(lock);
+    if (mf__alive(rt) < 0)
+        return MF_EFORKED;
     int rc = try(rt, b, ret_pid);
     if (rc != MF_EFULL)
         return rc;
@@ -67,14 +69,22 @@ int mf_lock_acquire(mf_runtime *rt, mf_lock *lock, int64_t deadline, int32_t *re
 int mf_lock_release(mf_runtime *rt, mf_lock *lock)
 {
     struct body *b = body(lock);
+    if (mf__alive(rt) < 0)
+        return MF_EFORKED;
+    mf__note(&rt->self->busy, mf__object_index(rt, lock) + 1); /* who settles our death will wake */
+    int rc = MF_EINVAL;
     uint64_t word = atomic_load(&b->word);
-    do {
-        if (word == 0 || word & ABANDONED)
-            return MF_EINVAL;
-    } while (!atomic_compare_exchange_weak(&b->word, &word, 0));
-    atomic_fetch_sub(&mf__slot_at(rt, (uint32_t)word - 1)->held, 1);
-    mf__wait_wake(&b->released);
-    return 0;
+    while (rc < 0 && word != 0 && !(word & ABANDONED))
+        if (atomic_compare_exchange_weak(&b->word, &word, 0))
+            rc = 0;
+    if (rc == 0) {
+        /* Another's count stays too high: by now its slot may be somebody else's. */
+        if (word == rt->slot + 1)
+            atomic_fetch_sub(&rt->self->held, 1);
+        mf__wait_wake(&b->released);
+    }
+    mf__note(&rt->self->busy, 0);
+    return rc;
 }
 
 bool mf_lock_is_mine(const mf_runtime *rt, const mf_lock *lock)
@@ -92,7 +102,8 @@ static void bereave(mf_runtime *rt, struct mf_object *o, struct mf_slot *dead)
 {
     uint64_t word = rt->slot + 1;
     uint32_t pid = (uint32_t)atomic_load(&dead->pid);
-    if (atomic_compare_exchange_strong(&body(o)->word, &word, ABANDONED | pid))
+    /* Also when it is abandoned already: who passed it on may have been killed before the wake. */
+    if (atomic_compare_exchange_strong(&body(o)->word, &word, ABANDONED | pid) || word & ABANDONED)
         mf__wait_wake_all(&body(o)->released);
 }
 

@@ -20,10 +20,10 @@ typedef struct mf_object mf_lock;
 int mf_lock_new(mf_runtime *rt, mf_lock **ret_lock);
 
 /* Acquires it, sleeping until the deadline (clock.h; 0 does not sleep). 0; MF_ABANDONED, acquired,
- * with the dead holder's pid in *ret_pid; MF_ETIMEOUT; MF_EINTR. Not recursive. */
+ * with the dead holder's pid in *ret_pid; MF_ETIMEOUT; MF_EINTR; MF_EFORKED. Not recursive. */
 int mf_lock_acquire(mf_runtime *rt, mf_lock *lock, int64_t deadline, int32_t *ret_pid);
 
-/* Releases it, whoever holds it. MF_EINVAL when nobody does. */
+/* Releases it, whoever holds it. MF_EINVAL when nobody does; MF_EFORKED. */
 int mf_lock_release(mf_runtime *rt, mf_lock *lock);
 
 /* True when this process holds it. */
