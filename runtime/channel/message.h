@@ -11,6 +11,9 @@
 
 /* The longest message that needs no block. */
 #define MF_INLINE 48u
+/* What a descriptor can say of a message. */
+#define MF_MESSAGE_MOST ((UINT64_C(1) << 40) - 1)
+#define MF_HANDLES_MOST ((1u << 24) - 1)
 
 struct mf_message {
     const uint8_t *data; /* in the block, or in `small` */
@@ -26,7 +29,7 @@ void mf__message_free(mf_runtime *rt, struct mf_message *m);
 
 /* Makes the block of a message: size bytes and n handles, which it keeps from now on. The block is
  * owned by this process; *ret_data is where the bytes go (copied when data is not NULL).
- * MF_ENOMEM; MF_ECLOSED when an object of handles is gone. */
+ * MF_ENOMEM; MF_ELIMIT; MF_ECLOSED when an object of handles is gone; MF_EFORKED. */
 int mf__message_new(mf_runtime *rt, const void *data, size_t size, const uint64_t *handles,
                     uint32_t n, struct mf_block **ret_block, uint8_t **ret_data);
 

@@ -35,6 +35,12 @@ static uint64_t head(const mf_queue *q)
     return atomic_load(&q->end[GET].at);
 }
 
+/* The segment that a side stands in. Changed under the side's lock, by mf__note. */
+static uint64_t segment(const mf_queue *q, enum side side)
+{
+    return atomic_load_explicit(&q->end[side].segment, memory_order_relaxed);
+}
+
 /* --- locking an end, and what a dead holder left there ------------------------------------------
  */
 
@@ -60,9 +66,9 @@ static void settle_segment(mf_runtime *rt, mf_queue *q, enum side side, uint32_t
     struct mf_block *b = mf__block_at(rt, atomic_load(&s->segment));
     if (!b)
         return;
-    if (side == PUT && mf__segment_is_linked(rt, q->end[PUT].segment, b))
+    if (side == PUT && mf__segment_is_linked(rt, segment(q, PUT), b))
         mf__block_disown(rt, b);
-    if (side == GET && q->end[GET].segment != mf__offset(rt, b))
+    if (side == GET && segment(q, GET) != mf__offset(rt, b))
         mf__block_adopt(rt, b, victim);
     mf__note(&s->segment, 0);
 }
@@ -109,6 +115,8 @@ static void end(mf_runtime *rt)
 int mf_queue_new(mf_runtime *rt, uint64_t capacity, mf_queue **ret_q)
 {
     mf_queue *q;
+    if (mf__alive(rt) < 0)
+        return MF_EFORKED;
     if (mf__object_new(rt, MF_KIND_QUEUE, &q) < 0)
         return MF_ENOMEM;
     struct mf_block *b = mf__segment_new(rt, 0, 0);
@@ -121,8 +129,8 @@ int mf_queue_new(mf_runtime *rt, uint64_t capacity, mf_queue **ret_q)
     /* As at put: in slot.segment from before it is linked until it is no longer ours. */
     lock(rt, q, PUT, MF_FOREVER);
     mf__note(&rt->self->segment, mf__offset(rt, b));
-    q->end[PUT].segment = mf__offset(rt, b);
-    q->end[GET].segment = mf__offset(rt, b);
+    mf__note(&q->end[PUT].segment, mf__offset(rt, b));
+    mf__note(&q->end[GET].segment, mf__offset(rt, b));
     mf__block_disown(rt, b);
     mf__note(&rt->self->segment, 0);
     unlock(q, PUT);
@@ -147,21 +155,23 @@ void mf_queue_close(mf_runtime *rt, mf_queue *q)
 static struct mf_descriptor *next_descriptor(mf_runtime *rt, mf_queue *q)
 {
     struct mf_end *e = &q->end[PUT];
-    struct mf_segment *s = mf__segment_at(rt, e->segment);
+    struct mf_segment *s = mf__segment_at(rt, segment(q, PUT));
     uint64_t seq = atomic_load_explicit(&e->at, memory_order_relaxed);
     if (seq - s->base < s->capacity)
         return &s->descriptor[seq - s->base];
-    if (!s->next) {
+    uint64_t next = atomic_load_explicit(&s->next, memory_order_relaxed);
+    if (!next) {
         struct mf_block *b = mf__segment_new(rt, seq, s->capacity);
         if (!b)
             return NULL;
-        mf__note(&rt->self->segment, mf__offset(rt, b));
-        s->next = mf__offset(rt, b);
+        next = mf__offset(rt, b);
+        mf__note(&rt->self->segment, next);
+        mf__note(&s->next, next);
         mf__block_disown(rt, b);
         mf__note(&rt->self->segment, 0);
     }
-    e->segment = s->next;
-    return mf__segment_at(rt, e->segment)->descriptor;
+    mf__note(&e->segment, next);
+    return mf__segment_at(rt, next)->descriptor;
 }
 
 /* What is put: bytes that fit a descriptor, or a block. */
@@ -216,8 +226,10 @@ static int try_put(mf_runtime *rt, mf_queue *q, const struct parcel *p, int64_t 
 static int put(mf_runtime *rt, mf_queue *q, const struct parcel *p, int64_t deadline)
 {
     int rc;
+    if (mf__alive(rt) < 0)
+        return MF_EFORKED;
     begin(rt, q);
-    while ((rc = try_put(rt, q, p, deadline ? deadline : MF_FOREVER)) == MF_EFULL && deadline) {
+    while ((rc = try_put(rt, q, p, deadline)) == MF_EFULL && deadline) {
         struct body *b = body(q);
         if (mf__wait_spin(rt, &q->end[GET].at, tail(q) - b->capacity))
             continue;
@@ -256,20 +268,26 @@ int mf_queue_put(mf_runtime *rt, mf_queue *q, const void *data, size_t size,
 /* --- get ----------------------------------------------------------------------------------------
  */
 
+/* Steps to the next segment. The one that was left is this process's to free. Under the lock. */
+static struct mf_block *leave_segment(mf_runtime *rt, mf_queue *q)
+{
+    uint64_t old = segment(q, GET);
+    mf__note(&rt->self->segment, old);
+    mf__note(&q->end[GET].segment, mf__segment_next(rt, old));
+    mf__block_adopt(rt, mf__block_at(rt, old), rt->slot);
+    mf__note(&rt->self->segment, 0);
+    return mf__block_at(rt, old);
+}
+
 /* The descriptor of the oldest message; *ret_old is a segment to free when the lock is left. */
 static struct mf_descriptor *oldest(mf_runtime *rt, mf_queue *q, struct mf_block **ret_old)
 {
     struct mf_end *e = &q->end[GET];
-    struct mf_segment *s = mf__segment_at(rt, e->segment);
+    struct mf_segment *s = mf__segment_at(rt, segment(q, GET));
     uint64_t seq = atomic_load_explicit(&e->at, memory_order_relaxed);
     if (seq - s->base >= s->capacity) {
-        struct mf_block *b = mf__block_at(rt, e->segment);
-        mf__note(&rt->self->segment, e->segment);
-        e->segment = s->next;
-        mf__block_adopt(rt, b, rt->slot);
-        mf__note(&rt->self->segment, 0);
-        *ret_old = b;
-        s = mf__segment_at(rt, e->segment);
+        *ret_old = leave_segment(rt, q);
+        s = mf__segment_at(rt, segment(q, GET));
     }
     return &s->descriptor[seq - s->base];
 }
@@ -338,10 +356,12 @@ static bool looks_empty(const mf_queue *q)
 static int get(mf_runtime *rt, mf_queue *q, struct mf_message *m, bool task, int64_t deadline)
 {
     int rc;
+    if (mf__alive(rt) < 0)
+        return MF_EFORKED;
     begin(rt, q);
     for (;;) {
         /* An empty queue is left in peace: who waits reads tail, and takes no lock. */
-        rc = looks_empty(q) ? MF_EEMPTY : try_get(rt, q, m, task, deadline ? deadline : MF_FOREVER);
+        rc = looks_empty(q) ? MF_EEMPTY : try_get(rt, q, m, task, deadline);
         if (rc != MF_EEMPTY || !deadline)
             break;
         struct mf_wait *w = &body(q)->not_empty;
@@ -433,12 +453,8 @@ static void settle(mf_runtime *rt, struct mf_object *q, struct mf_slot *dead)
 /* Gives back the segment that consumers stand in, and steps to the next. */
 static void free_segment(mf_runtime *rt, mf_queue *q)
 {
-    struct mf_block *b = mf__block_at(rt, q->end[GET].segment);
     lock(rt, q, GET, MF_FOREVER);
-    mf__note(&rt->self->segment, mf__offset(rt, b));
-    q->end[GET].segment = mf__segment_at(rt, q->end[GET].segment)->next;
-    mf__block_adopt(rt, b, rt->slot);
-    mf__note(&rt->self->segment, 0);
+    struct mf_block *b = leave_segment(rt, q);
     unlock(q, GET);
     mf__block_free(rt, b);
 }
@@ -448,15 +464,15 @@ static void destroy(mf_runtime *rt, struct mf_object *q)
     struct mf_message m;
     begin(rt, q);
     lock(rt, q, PUT, MF_FOREVER); /* settles a death inside */
-    if (!q->end[GET].segment)
-        q->end[GET].segment = q->end[PUT].segment; /* its maker was killed in between */
+    if (!segment(q, GET))
+        mf__note(&q->end[GET].segment, segment(q, PUT)); /* its maker was killed in between */
     unlock(q, PUT);
-    while (q->end[GET].segment && try_get(rt, q, &m, false, MF_FOREVER) == 0) {
+    while (segment(q, GET) && try_get(rt, q, &m, false, MF_FOREVER) == 0) {
         mf__queue_delivered(rt);
         mf__message_free(rt, &m);
     }
-    q->end[PUT].segment = 0;
-    while (q->end[GET].segment)
+    mf__note(&q->end[PUT].segment, 0);
+    while (segment(q, GET))
         free_segment(rt, q);
     end(rt);
 }

@@ -16,7 +16,7 @@ struct mf_block *mf__segment_new(mf_runtime *rt, uint64_t base, uint64_t capacit
     struct mf_segment *s = (struct mf_segment *)b->payload;
     s->base = base;
     s->capacity = capacity;
-    s->next = 0;
+    atomic_store_explicit(&s->next, 0, memory_order_relaxed);
     return b;
 }
 
@@ -25,9 +25,14 @@ struct mf_segment *mf__segment_at(const mf_runtime *rt, uint64_t block)
     return (struct mf_segment *)mf__block_at(rt, block)->payload;
 }
 
+uint64_t mf__segment_next(const mf_runtime *rt, uint64_t block)
+{
+    return atomic_load_explicit(&mf__segment_at(rt, block)->next, memory_order_relaxed);
+}
+
 bool mf__segment_is_linked(const mf_runtime *rt, uint64_t block, const struct mf_block *b)
 {
     if (!block)
         return false;
-    return block == mf__offset(rt, b) || mf__segment_at(rt, block)->next == mf__offset(rt, b);
+    return block == mf__offset(rt, b) || mf__segment_next(rt, block) == mf__offset(rt, b);
 }

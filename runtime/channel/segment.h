@@ -17,9 +17,9 @@ _Static_assert(sizeof(struct mf_descriptor) == 64, "one cache line");
 
 /* The payload of a block. 48 bytes and the block's 16 before the first descriptor. */
 struct mf_segment {
-    uint64_t base;     /* number of the first message */
-    uint64_t capacity; /* messages */
-    uint64_t next;     /* offset of the next segment's block, 0 while there is none */
+    uint64_t base;         /* number of the first message */
+    uint64_t capacity;     /* messages */
+    _Atomic uint64_t next; /* offset of the next segment's block, 0 while there is none */
     uint64_t spare[3];
     struct mf_descriptor descriptor[];
 };
@@ -30,6 +30,7 @@ _Static_assert(sizeof(struct mf_segment) == 48, "descriptors stand on cache line
 struct mf_block *mf__segment_new(mf_runtime *rt, uint64_t base, uint64_t capacity_before);
 
 struct mf_segment *mf__segment_at(const mf_runtime *rt, uint64_t block);
+uint64_t mf__segment_next(const mf_runtime *rt, uint64_t block);
 
 /* Is b the segment at `block`, or linked right behind it? */
 bool mf__segment_is_linked(const mf_runtime *rt, uint64_t block, const struct mf_block *b);

@@ -257,6 +257,8 @@ int mf__object_hold_for(mf_runtime *rt, uint64_t handle, uint32_t slot)
 
 void mf__object_drop(mf_runtime *rt, struct mf_object *o)
 {
+    if (mf__alive(rt) < 0)
+        return;
     lock(rt);
     clear_held(rt, o, rt->slot);
     bool doomed = doom(rt, o, rt->slot);

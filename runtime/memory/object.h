@@ -19,7 +19,7 @@
 struct mf_end {
     _Alignas(64) struct mf_mutex lock;
     _Atomic uint64_t at;
-    uint64_t segment;
+    _Atomic uint64_t segment; /* each change is one mf__note */
 };
 _Static_assert(sizeof(struct mf_end) == 64, "one cache line");
 
@@ -54,7 +54,8 @@ int mf__object_hold(mf_runtime *rt, uint64_t handle, uint32_t kind, struct mf_ob
 /* Lets a child that is about to be forked hold what this process holds. */
 int mf__object_hold_for(mf_runtime *rt, uint64_t handle, uint32_t slot);
 
-/* This process lets go of the object; the last one destroys it. */
+/* This process lets go of the object; the last one destroys it. Nothing in a process that somebody
+ * else forked: it holds nothing. */
 void mf__object_drop(mf_runtime *rt, struct mf_object *o);
 
 /* The message in block b (owned by the caller) keeps the n objects of handles. MF_ECLOSED, and
