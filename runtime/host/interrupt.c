@@ -82,7 +82,7 @@ static void set_hook(void)
         lua_sethook(state, raise_in_chunk, LUA_MASKCOUNT, 1);
 }
 
-static void set_timer(int milliseconds)
+static void set_timer(long milliseconds)
 {
     struct timeval step = {.tv_usec = milliseconds * 1000};
     struct itimerval timer = {.it_interval = step, .it_value = step};
