@@ -27,7 +27,7 @@ has_lua() {
 # The Debian packages that the build needs and that are not there.
 missing_for_build() {
     has cmake || echo cmake
-    has ninja || echo ninja-build
+    has ninja || has make || echo ninja-build
     has pkg-config || echo pkg-config
     has cc || echo gcc
     [ -e /usr/include/stdio.h ] || echo libc6-dev
