@@ -109,7 +109,7 @@ int mf__arena_open(const struct mf_arena_options *options, mf_runtime **ret_rt)
     return 0;
 }
 
-int mf__arena_adopt(mf_runtime *rt, uint32_t slot)
+int mf__arena_adopt(mf_runtime *rt, uint32_t slot, uint64_t taken)
 {
     rt->slot = slot;
     rt->self = mf__slot_at(rt, slot);
@@ -119,7 +119,7 @@ int mf__arena_adopt(mf_runtime *rt, uint32_t slot)
     rt->supervising = rt->burying = rt->watching = false;
     rt->doomed = 0;
     *rt->token = 1;
-    return mf__slot_enter(rt, slot, rt->pid);
+    return mf__slot_enter(rt, slot, taken, rt->pid);
 }
 
 void mf__arena_leave(mf_runtime *rt, int status)

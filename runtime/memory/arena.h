@@ -143,8 +143,9 @@ static inline int mf__alive(const mf_runtime *rt)
 }
 
 /* In a child just forked: the runtime, a copy of the parent's, becomes this process's own and
- * enters the slot. MF_EDIED when the parent has died meanwhile. */
-int mf__arena_adopt(mf_runtime *rt, uint32_t slot);
+ * enters the slot, whose state was `taken` before the fork. MF_EDIED when the parent has died
+ * meanwhile. */
+int mf__arena_adopt(mf_runtime *rt, uint32_t slot, uint64_t taken);
 
 /* A number that nobody else in the family gets; never 0. */
 uint64_t mf__serial(mf_runtime *rt);

@@ -7,14 +7,6 @@
 
 #include <errno.h>
 
-static bool is_gone(const mf_runtime *rt, int parent)
-{
-    if (parent < 0)
-        return true;
-    enum mf_phase phase = mf__phase(atomic_load(&mf__slot_at(rt, (uint32_t)parent)->state));
-    return phase != MF_SLOT_LIVE && phase != MF_SLOT_STARTING;
-}
-
 /* Settles the object that a field of the slot names (index + 1). */
 static void settle_named(mf_runtime *rt, _Atomic uint32_t *field)
 {
@@ -28,8 +20,6 @@ static void settle_named(mf_runtime *rt, _Atomic uint32_t *field)
     mf__note(field, 0);
 }
 
-static void clean(mf_runtime *rt);
-
 /* As rt, but acting for another slot. */
 static mf_runtime ghost_of(const mf_runtime *rt, uint32_t index)
 {
@@ -39,39 +29,6 @@ static mf_runtime ghost_of(const mf_runtime *rt, uint32_t index)
     return ghost;
 }
 
-void mf__death_give_up(mf_runtime *rt, uint32_t index)
-{
-    struct mf_slot *s = mf__slot_at(rt, index);
-    int rc = pthread_mutex_trylock(&s->life.m);
-    if (rc != 0 && rc != EOWNERDEAD)
-        return; /* the child is entering it right now */
-    if (mf__phase(atomic_load(&s->state)) == MF_SLOT_STARTING) {
-        mf_runtime ghost = ghost_of(rt, index);
-        clean(&ghost);
-        mf__slot_free(rt, index);
-    }
-    if (rc == EOWNERDEAD)
-        pthread_mutex_consistent(&s->life.m);
-    pthread_mutex_unlock(&s->life.m);
-}
-
-/* Nobody will reap the children of the dead. Those that live are being killed by the kernel, and
- * are found by a later look; one that has not yet entered its slot finds the slot freed. */
-static void settle_children(mf_runtime *rt)
-{
-    uint32_t top = atomic_load(&rt->arena->slot_top);
-    for (uint32_t i = 0; i < top; i++) {
-        uint64_t state = atomic_load(&mf__slot_at(rt, i)->state);
-        enum mf_phase phase = mf__phase(state);
-        if (mf__parent(state) != (int)rt->slot)
-            continue;
-        if (phase == MF_SLOT_STARTING)
-            mf__death_give_up(rt, i);
-        else if (phase == MF_SLOT_EXITED || phase == MF_SLOT_DEAD)
-            mf__slot_free(rt, i);
-    }
-}
-
 /* rt acts for the slot that is cleaned. */
 static void clean(mf_runtime *rt)
 {
@@ -79,7 +36,30 @@ static void clean(mf_runtime *rt)
     settle_named(rt, &rt->self->got);
     mf__blocks_recover(rt);
     mf__object_bereave_all(rt);
-    settle_children(rt);
+}
+
+/* Frees a slot that is still in the state given and that nobody lives in. */
+static void give_up(mf_runtime *rt, uint32_t index, uint64_t state, int64_t deadline)
+{
+    struct mf_slot *s = mf__slot_at(rt, index);
+    int rc = mf__mutex_lock(&s->life, index, deadline);
+    if (rc < 0)
+        return; /* somebody enters it, or frees it */
+    if (rc == MF_OWNER_DIED)
+        mf__mutex_settled(&s->life, index);
+    if (atomic_load(&s->state) == state) {
+        mf_runtime ghost = ghost_of(rt, index);
+        clean(&ghost);
+        mf__slot_free(rt, index);
+    }
+    mf__mutex_unlock(&s->life);
+}
+
+void mf__death_give_up(mf_runtime *rt, uint32_t index)
+{
+    uint64_t state = atomic_load(&mf__slot_at(rt, index)->state);
+    if (mf__phase(state) == MF_SLOT_STARTING)
+        give_up(rt, index, state, MF_FOREVER);
 }
 
 /* Settles a slot whose life word the caller holds. */
@@ -87,7 +67,7 @@ static void claim(mf_runtime *rt, uint32_t index)
 {
     mf_runtime ghost = ghost_of(rt, index);
     clean(&ghost);
-    mf__slot_bury(rt, index, is_gone(rt, mf__parent(atomic_load(&ghost.self->state))));
+    mf__slot_bury(rt, index);
     atomic_fetch_add(&rt->arena->deaths, 1);
 }
 
@@ -113,8 +93,13 @@ int mf__death_check(mf_runtime *rt)
     uint32_t top = atomic_load(&rt->arena->slot_top);
     for (uint32_t i = 0; i < top; i++) {
         uint64_t state = atomic_load(&mf__slot_at(rt, i)->state);
-        if (i != rt->slot && mf__phase(state) == MF_SLOT_LIVE)
+        enum mf_phase phase = mf__phase(state);
+        if (i == rt->slot || phase == MF_SLOT_FREE)
+            continue;
+        if (phase == MF_SLOT_LIVE)
             found += mf__death_settle(rt, i);
+        else if (mf__slot_is_orphan(rt, state))
+            give_up(rt, i, state, 1);
     }
     return found;
 }

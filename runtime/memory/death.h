@@ -10,15 +10,19 @@
  *   1. settle the object it was busy with (queue ends, sleepers are woken)
  *   2. blocks: allocator intents, the block in hand, all that it owned
  *   3. objects: pass its locks on, take it off the holders, go on destroying what it was destroying
- *   4. children: free what is finished, give up what is starting (the kernel kills what lives)
- *   5. DEAD, for its parent to reap; FREE, when there is none
+ *   4. DEAD, for its parent to reap; FREE, when there is none
+ *
+ * Its children are being killed by the kernel, and found like any other death. A slot of a child
+ * that was starting, or that ended and was not reaped, is freed by whoever finds that the parent is
+ * gone: until then nobody else touches it, and only under its life word.
  */
 #ifndef MF_DEATH_H
 #define MF_DEATH_H
 
 #include "arena.h"
 
-/* Looks at every life word; settles the deaths it finds. Returns how many. Takes ~10 ns a slot in
+/* Looks at every slot: settles the deaths it finds, frees what dead parents left. Returns how many
+ * deaths. Takes ~10 ns a slot in
  * use when nobody died. Never blocks for long; not re-entrant, not inside an operation. */
 int mf__death_check(mf_runtime *rt);
 
@@ -27,8 +31,8 @@ int mf__death_check(mf_runtime *rt);
  * afterwards. */
 bool mf__death_settle(mf_runtime *rt, uint32_t slot);
 
-/* Frees a slot that was taken for a child which never came: its start failed, or it was reaped, or
- * its parent is dead. Nothing when the child is entering it after all. */
+/* For its parent: frees a slot that was taken for a child which never came: its start failed, or it
+ * was reaped before it entered. */
 void mf__death_give_up(mf_runtime *rt, uint32_t slot);
 
 /* Cleans the calling process's own slot, as a death would, before it leaves. */

@@ -1,11 +1,22 @@
 /* slot.c - the process table: see slot.h. */
 #include "slot.h"
 
-#include <errno.h>
+/* How long a child bears with somebody who holds its slot. */
+#define PATIENCE (5 * MF_SECOND)
 
-static uint64_t pack(uint32_t generation, int parent, enum mf_phase phase)
+_Static_assert(MF_SLOTS < 0xfff, "a parent's slot fits a state");
+
+/* The same slot and parent, another phase. */
+static uint64_t in_phase(uint64_t state, enum mf_phase phase)
 {
-    return (uint64_t)generation << 32 | (uint64_t)(parent + 1) << 8 | phase;
+    return (state & ~UINT64_C(0xf)) | phase;
+}
+
+static uint64_t taken_by(const mf_runtime *rt, uint32_t generation)
+{
+    uint64_t parent = mf__generation(atomic_load(&rt->self->state)) & 0xffff;
+    return (uint64_t)generation << 32 | parent << 16 | (uint64_t)(rt->slot + 1) << 4 |
+           MF_SLOT_STARTING;
 }
 
 struct mf_slot *mf__slot_at(const mf_runtime *rt, uint32_t index)
@@ -47,8 +58,7 @@ int mf__slot_take(mf_runtime *rt, uint32_t *ret_index)
         if (mf__phase(old) != MF_SLOT_FREE)
             continue;
         raise_top(rt, i); /* first: a slot above the top would be overlooked if we died here */
-        uint64_t new = pack(mf__generation(old) + 1, (int)rt->slot, MF_SLOT_STARTING);
-        if (!atomic_compare_exchange_strong(&s->state, &old, new))
+        if (!atomic_compare_exchange_strong(&s->state, &old, taken_by(rt, mf__generation(old) + 1)))
             continue;
         *ret_index = i;
         return 0;
@@ -56,56 +66,62 @@ int mf__slot_take(mf_runtime *rt, uint32_t *ret_index)
     return MF_ELIMIT;
 }
 
-int mf__slot_enter(mf_runtime *rt, uint32_t index, pid_t pid)
+int mf__slot_enter(mf_runtime *rt, uint32_t index, uint64_t taken, pid_t pid)
 {
     struct mf_slot *s = mf__slot_at(rt, index);
-    uint64_t old = atomic_load(&s->state);
-    int rc = pthread_mutex_trylock(&s->life.m);
-    if (rc == EOWNERDEAD) /* who freed the slot last was killed before it unlocked */
-        pthread_mutex_consistent(&s->life.m);
-    else if (rc != 0)
+    /* Somebody may hold it for a moment: who frees it, or who took it for the one before. */
+    int rc = mf__mutex_lock(&s->life, index, mf__now() + PATIENCE);
+    if (rc == MF_OWNER_DIED) /* who freed the slot last was killed before it unlocked */
+        mf__mutex_settled(&s->life, index);
+    if (rc < 0)
         return MF_EDIED;
-    atomic_store(&s->pid, pid);
-    if (mf__phase(old) == MF_SLOT_STARTING) {
-        uint64_t live = pack(mf__generation(old), mf__parent(old), MF_SLOT_LIVE);
-        if (atomic_compare_exchange_strong(&s->state, &old, live))
-            return 0;
+    if (atomic_load(&s->state) != taken) {
+        mf__mutex_unlock(&s->life);
+        return MF_EDIED;
     }
-    pthread_mutex_unlock(&s->life.m);
-    return MF_EDIED;
+    atomic_store(&s->pid, pid);
+    atomic_store(&s->state, in_phase(taken, MF_SLOT_LIVE));
+    return 0;
 }
 
 int mf__slot_enter_first(mf_runtime *rt, pid_t pid)
 {
-    struct mf_slot *s = mf__slot_at(rt, 0);
+    uint64_t taken = UINT64_C(1) << 32 | MF_SLOT_STARTING;
     raise_top(rt, 0);
-    atomic_store(&s->state, pack(1, -1, MF_SLOT_STARTING));
-    return mf__slot_enter(rt, 0, pid);
+    atomic_store(&mf__slot_at(rt, 0)->state, taken);
+    return mf__slot_enter(rt, 0, taken, pid);
 }
 
 void mf__slot_leave(mf_runtime *rt, int status)
 {
     struct mf_slot *s = rt->self;
     atomic_store(&s->status, status);
-    uint64_t old = atomic_load(&s->state);
-    atomic_store(&s->state, pack(mf__generation(old), mf__parent(old), MF_SLOT_EXITED));
-    pthread_mutex_unlock(&s->life.m);
+    atomic_store(&s->state, in_phase(atomic_load(&s->state), MF_SLOT_EXITED));
+    mf__mutex_unlock(&s->life);
 }
 
-void mf__slot_bury(mf_runtime *rt, uint32_t index, bool orphan)
+bool mf__slot_is_orphan(const mf_runtime *rt, uint64_t state)
+{
+    if (mf__parent(state) < 0)
+        return true;
+    uint64_t parent = atomic_load(&mf__slot_at(rt, (uint32_t)mf__parent(state))->state);
+    return (mf__generation(parent) & 0xffff) != mf__parent_generation(state) ||
+           (mf__phase(parent) != MF_SLOT_LIVE && mf__phase(parent) != MF_SLOT_STARTING);
+}
+
+void mf__slot_bury(mf_runtime *rt, uint32_t index)
 {
     struct mf_slot *s = mf__slot_at(rt, index);
-    uint64_t old = atomic_load(&s->state);
-    if (orphan)
+    uint64_t state = atomic_load(&s->state);
+    if (mf__slot_is_orphan(rt, state))
         mf__slot_free(rt, index);
     else
-        atomic_store(&s->state, pack(mf__generation(old), mf__parent(old), MF_SLOT_DEAD));
+        atomic_store(&s->state, in_phase(state, MF_SLOT_DEAD));
 }
 
 void mf__slot_free(mf_runtime *rt, uint32_t index)
 {
     struct mf_slot *s = mf__slot_at(rt, index);
-    uint64_t old = atomic_load(&s->state);
     forget_intents(s);
-    atomic_store(&s->state, pack(mf__generation(old), -1, MF_SLOT_FREE));
+    atomic_store(&s->state, (uint64_t)mf__generation(atomic_load(&s->state)) << 32 | MF_SLOT_FREE);
 }

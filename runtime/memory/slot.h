@@ -13,7 +13,7 @@
  * Life of a slot, each step one store to `state`:
  *   FREE -> STARTING (parent, before the fork) -> LIVE (the child, holding life)
  *        -> EXITED (the child, after it has cleaned up) or DEAD (claimed and settled by anyone)
- *        -> FREE (its parent, after reaping; or whoever settles the parent's death)
+ *        -> FREE (its parent, after reaping; when the parent is gone, whoever finds that)
  *
  * A process that dies between two steps is found by mf__death_check (death.h) through its life
  * word; one that dies while STARTING by its parent through its pid.
@@ -32,7 +32,7 @@ enum mf_phase { MF_SLOT_FREE, MF_SLOT_STARTING, MF_SLOT_LIVE, MF_SLOT_EXITED, MF
 
 struct mf_slot {
     _Alignas(64) struct mf_mutex life; /* holder is unused */
-    _Atomic uint64_t state;            /* generation << 32 | (parent + 1) << 8 | phase */
+    _Atomic uint64_t state;            /* see mf__phase() and the following */
     _Atomic int32_t pid;
     _Atomic int32_t status; /* the code of a clean exit */
 
@@ -61,15 +61,22 @@ void mf__slots_init(mf_runtime *rt);
 
 struct mf_slot *mf__slot_at(const mf_runtime *rt, uint32_t index);
 
+/* A state: generation << 32 | parent's generation << 16 | (parent + 1) << 4 | phase. */
 static inline enum mf_phase mf__phase(uint64_t state)
 {
-    return (enum mf_phase)(state & 0xff);
+    return (enum mf_phase)(state & 0xf);
 }
 
 /* The parent's slot index, or -1 for the first process of a family. */
 static inline int mf__parent(uint64_t state)
 {
-    return (int)(state >> 8 & 0xffffff) - 1;
+    return (int)(state >> 4 & 0xfff) - 1;
+}
+
+/* Of the parent's generation the low 16 bits: a slot is reused by others than the parent. */
+static inline uint32_t mf__parent_generation(uint64_t state)
+{
+    return state >> 16 & 0xffff;
 }
 
 static inline uint32_t mf__generation(uint64_t state)
@@ -80,9 +87,14 @@ static inline uint32_t mf__generation(uint64_t state)
 /* Takes a free slot for a child to come. MF_ELIMIT when all MF_SLOTS are in use. */
 int mf__slot_take(mf_runtime *rt, uint32_t *ret_index);
 
-/* Makes the slot the calling process's own: locks its life word and goes LIVE. MF_EDIED when
- * somebody has given the slot up meanwhile. */
-int mf__slot_enter(mf_runtime *rt, uint32_t index, pid_t pid);
+/* Makes the slot the calling process's own: locks its life word and goes LIVE. `taken` is the state
+ * that mf__slot_take left there. MF_EDIED when somebody has given the slot up meanwhile, and
+ * perhaps another taken it. */
+int mf__slot_enter(mf_runtime *rt, uint32_t index, uint64_t taken, pid_t pid);
+
+/* True when nobody will reap the process of a slot in that state: its parent is gone, or was none.
+ */
+bool mf__slot_is_orphan(const mf_runtime *rt, uint64_t state);
 
 /* The same for the first process of a family. */
 int mf__slot_enter_first(mf_runtime *rt, pid_t pid);
@@ -92,7 +104,7 @@ void mf__slot_leave(mf_runtime *rt, int status);
 
 /* For death.c: ends the claim of a slot that was settled: DEAD, or FREE when nobody will reap it.
  */
-void mf__slot_bury(mf_runtime *rt, uint32_t index, bool orphan);
+void mf__slot_bury(mf_runtime *rt, uint32_t index);
 
 /* Frees a slot: of a reaped child (EXITED or DEAD), or of a start that failed (STARTING). */
 void mf__slot_free(mf_runtime *rt, uint32_t index);

@@ -72,9 +72,9 @@ void mf_close(mf_runtime *rt)
  */
 
 static _Noreturn void run_child(mf_runtime *rt, const struct mf_start *start, uint32_t slot,
-                                pid_t parent)
+                                uint64_t taken, pid_t parent)
 {
-    if (!mf__fork_follow_parent(parent) || mf__arena_adopt(rt, slot) < 0)
+    if (!mf__fork_follow_parent(parent) || mf__arena_adopt(rt, slot, taken) < 0)
         _exit(127);
     if (start->name)
         snprintf(rt->self->name, sizeof rt->self->name, "%s", start->name);
@@ -111,9 +111,10 @@ int mf_process_start(mf_runtime *rt, const struct mf_start *start, mf_process **
         return rc;
     }
     pid_t parent = getpid();
+    uint64_t taken = atomic_load(&mf__slot_at(rt, slot)->state);
     pid_t pid = mf__fork(start->keep_fds, start->keep_fd_count, start->keep_stdin);
     if (pid == 0)
-        run_child(rt, start, slot, parent);
+        run_child(rt, start, slot, taken, parent);
     if (pid < 0) {
         int e = errno;
         mf__death_give_up(rt, slot);
