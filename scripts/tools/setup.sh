@@ -47,39 +47,42 @@ missing_for_tests() {
 }
 
 apt_install() {
-    elevate=
-    if [ "$(id -u)" -ne 0 ]; then
-        if ! has sudo; then
-            complain "missing packages; as root: apt-get install $*"
-            return 1
-        fi
-        elevate=sudo
-    fi
     $elevate env DEBIAN_FRONTEND=noninteractive \
         apt-get install -y -q --no-install-recommends "$@" </dev/null
+}
+
+# The lists of packages may be old, or absent, as on a fresh machine.
+apt_update_and_install() {
+    $elevate apt-get update -q && apt_install "$@"
 }
 
 # install_missing PACKAGE…: does nothing without arguments.
 install_missing() {
     [ $# -gt 0 ] || return 0
+    elevate=
     if ! has apt-get; then
         complain "please install what these Debian packages contain, then try again: $*"
         return 1
     fi
+    if [ "$(id -u)" -ne 0 ]; then
+        elevate=sudo
+        if ! has sudo; then
+            complain "packages are missing; as root: apt-get install $*"
+            return 1
+        fi
+    fi
     progress "installing $*"
     log=$(mktemp)
-    if ! apt_install "$@" >"$log" 2>&1; then
-        # The lists of packages may be old, or absent, as on a fresh machine.
-        { ${elevate:+sudo} apt-get update -q && apt_install "$@"; } >>"$log" 2>&1 || {
-            cat "$log" >&2
-            rm -f "$log"
-            complain "could not install: $*"
-            return 1
-        }
+    apt_install "$@" >"$log" 2>&1 || apt_update_and_install "$@" >>"$log" 2>&1
+    status=$?
+    progress ""
+    if [ $status -ne 0 ]; then
+        cat "$log" >&2
+        complain "could not install: $*"
     fi
     rm -f "$log"
-    progress ""
     set_up_anew=yes # an older configuration has not seen the new packages
+    return $status
 }
 
 # A folder is configured at first, with other options than the last time, or after an installation.
