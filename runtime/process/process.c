@@ -21,6 +21,7 @@
 
 #define SLICE_SUPERVISING (80 * MF_MSEC)
 #define GRACE 1.0
+#define WAIT_BY_PIDFD 3 /* P_PIDFD, which not every libc names; since Linux 5.4 */
 
 struct mf_process {
     mf_process *next; /* in rt->children */
@@ -30,7 +31,7 @@ struct mf_process {
     int status; /* MF_PROCESS_RUNNING until it is finished; then `end` */
     int end;
     uint64_t task, link; /* of its slot, read before that was freed */
-    bool daemon, forgotten;
+    bool daemon, forgotten, killed;
     bool reaped; /* and its death is perhaps not settled yet */
 };
 
@@ -138,14 +139,24 @@ static void unlist(mf_runtime *rt, mf_process *p)
         }
 }
 
+/* waitid() on the child: by its pidfd, because a pid that somebody else reaped may already be that
+ * of another child of the program. */
+static int wait_on(const mf_process *p, siginfo_t *info, int options)
+{
+    int rc;
+    memset(info, 0, sizeof *info);
+    do
+        rc = p->pidfd >= 0 ? waitid((idtype_t)WAIT_BY_PIDFD, (id_t)p->pidfd, info, options)
+                           : waitid(P_PID, (id_t)p->pid, info, options);
+    while (rc < 0 && errno == EINTR);
+    return rc;
+}
+
 /* Takes the child's exit status if it has ended. */
 static bool reap(mf_process *p)
 {
-    siginfo_t info = {.si_pid = 0};
-    int rc;
-    do
-        rc = waitid(P_PID, (id_t)p->pid, &info, WEXITED | WNOHANG);
-    while (rc < 0 && errno == EINTR);
+    siginfo_t info;
+    int rc = wait_on(p, &info, WEXITED | WNOHANG);
     if (rc == 0 && info.si_pid == 0)
         return false;
     if (rc == 0)
@@ -239,10 +250,10 @@ bool mf_process_is_daemon(const mf_process *p)
 
 bool mf__process_is_over(const mf_process *p)
 {
-    siginfo_t info = {.si_pid = 0};
+    siginfo_t info;
     if (p->status != MF_PROCESS_RUNNING || p->reaped)
         return true;
-    int rc = waitid(P_PID, (id_t)p->pid, &info, WEXITED | WNOHANG | WNOWAIT);
+    int rc = wait_on(p, &info, WEXITED | WNOHANG | WNOWAIT);
     return rc < 0 || info.si_pid != 0;
 }
 
@@ -306,6 +317,22 @@ static bool is_to_end(const mf_process *p, bool now)
     return p->daemon || now;
 }
 
+/* The next child to end that was not killed yet. Joining one may free others: each round begins
+ * anew. */
+static mf_process *next_to_end(mf_runtime *rt, bool now)
+{
+    for (mf_process *p = rt->children; p; p = p->next)
+        if (is_to_end(p, now) && !p->killed)
+            return p;
+    return NULL;
+}
+
+static void free_if_forgotten(mf_process *p)
+{
+    if (p->forgotten)
+        free(p);
+}
+
 /* Asks all at once, so that the grace periods run side by side. */
 static void end_many(mf_runtime *rt, bool now)
 {
@@ -313,12 +340,15 @@ static void end_many(mf_runtime *rt, bool now)
     for (mf_process *p = rt->children; p; p = p->next)
         if (is_to_end(p, now))
             mf_process_signal(p, SIGTERM);
-    for (mf_process *p = rt->children, *next; p; p = next) {
-        next = p->next;
-        if (!is_to_end(p, now) || join_firmly(rt, p, deadline) == 0)
-            continue;
-        mf_process_signal(p, SIGKILL);
-        join_firmly(rt, p, mf__deadline(GRACE));
+    for (mf_process *p; (p = next_to_end(rt, now)) != NULL;) {
+        int rc = join_firmly(rt, p, deadline);
+        if (rc < 0) {
+            p->killed = true;
+            mf_process_signal(p, SIGKILL);
+            rc = join_firmly(rt, p, mf__deadline(GRACE));
+        }
+        if (rc == 0)
+            free_if_forgotten(p);
     }
 }
 
@@ -333,8 +363,7 @@ int mf_process_leave(mf_runtime *rt, bool now)
         int rc = mf_process_join(rt, p, MF_FOREVER);
         if (rc < 0)
             return rc;
-        if (p->forgotten)
-            free(p);
+        free_if_forgotten(p);
     }
     return 0;
 }
