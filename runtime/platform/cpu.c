@@ -7,6 +7,19 @@
 #include <string.h>
 #include <unistd.h>
 
+/* Is the controller among those of a hierarchy ("cpu,cpuacct")? */
+static int is_listed(const char *names, const char *controller)
+{
+    size_t n = strlen(controller);
+    for (const char *at = names;; at++) {
+        if (strncmp(at, controller, n) == 0 && (at[n] == ',' || at[n] == 0))
+            return 1;
+        at = strchr(at, ',');
+        if (!at)
+            return 0;
+    }
+}
+
 /* The path of this process in a cgroup hierarchy: controller "" is v2. */
 static int cgroup_path(const char *controller, char *path, size_t size)
 {
@@ -17,9 +30,10 @@ static int cgroup_path(const char *controller, char *path, size_t size)
         char *names = strchr(line, ':'), *where = names ? strchr(names + 1, ':') : NULL;
         if (!where)
             continue;
-        *where++ = 0;
+        *where++ = 0; /* the names end here */
         where[strcspn(where, "\n")] = 0;
-        found = strcmp(names + 1, controller) == 0;
+        names++;
+        found = *controller ? is_listed(names, controller) : !*names;
         if (found)
             snprintf(path, size, "%s", where);
     }
