@@ -1,0 +1,186 @@
+/* The names of the standard library's functions; see standard.h. May include: Lua and libc. */
+#include "standard.h"
+
+#include <lauxlib.h>
+#include <lualib.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { LONGEST_NAME = 32, MOST_NAMES = 512 };
+
+struct entry {
+    lua_CFunction function;
+    bool bare;               /* without upvalues: the C function says it all */
+    char name[LONGEST_NAME]; /* with its library, but for the basic one */
+};
+
+struct standard {
+    size_t count;
+    struct entry entries[MOST_NAMES]; /* sorted by function */
+};
+
+/* The basic library stands last: a function with two names goes by that of its library. */
+static const char *const libraries[] = {"coroutine", "debug",  "io",    "math", "os",
+                                        "package",   "string", "table", "utf8", "_G"};
+
+enum { LIBRARIES = sizeof libraries / sizeof *libraries };
+
+static _Atomic(struct standard *) the_names;
+
+__attribute__((destructor)) static void free_names(void)
+{
+    free(atomic_exchange(&the_names, NULL));
+}
+
+static int by_function(const void *a, const void *b)
+{
+    uintptr_t x = (uintptr_t)((const struct entry *)a)->function;
+    uintptr_t y = (uintptr_t)((const struct entry *)b)->function;
+
+    return x < y ? -1 : x > y;
+}
+
+/* Adds the functions of the library at the top of the stack, but those that have a name. */
+static void add_library(lua_State *L, const char *library, struct standard *names)
+{
+    const char *prefix = strcmp(library, "_G") == 0 ? "" : library;
+
+    for (lua_pushnil(L); lua_next(L, -2) != 0; lua_pop(L, 1)) {
+        struct entry *e = &names->entries[names->count];
+        lua_CFunction function = lua_tocfunction(L, -1);
+        bool known = function == NULL || names->count == MOST_NAMES;
+        for (size_t i = 0; !known && i < names->count; i++)
+            known = names->entries[i].function == function;
+        if (known || lua_type(L, -2) != LUA_TSTRING)
+            continue;
+        e->function = function;
+        e->bare = lua_getupvalue(L, -1, 1) == NULL;
+        if (!e->bare)
+            lua_pop(L, 1);
+        if ((size_t)snprintf(e->name, sizeof e->name, "%s%s%s", prefix, *prefix ? "." : "",
+                             lua_tostring(L, -2)) < sizeof e->name)
+            names->count++;
+    }
+}
+
+/* Fills the table (a light userdata argument) from the state it runs in. */
+static int collect(lua_State *L)
+{
+    struct standard *names = lua_touserdata(L, 1);
+
+    luaL_openlibs(L);
+    luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);
+    for (int i = 0; i < LIBRARIES; i++) {
+        if (lua_getfield(L, -1, libraries[i]) == LUA_TTABLE)
+            add_library(L, libraries[i], names);
+        lua_pop(L, 1);
+    }
+    qsort(names->entries, names->count, sizeof *names->entries, by_function);
+    return 0;
+}
+
+/* The table, made if it is not there; NULL: no memory. */
+static struct standard *get_names(void)
+{
+    struct standard *names = atomic_load(&the_names), *expected = NULL;
+    lua_State *fresh;
+    bool made;
+
+    if (names != NULL)
+        return names;
+    names = calloc(1, sizeof *names);
+    fresh = luaL_newstate();
+    made = names != NULL && fresh != NULL;
+    if (made) {
+        lua_pushcfunction(fresh, collect);
+        lua_pushlightuserdata(fresh, names);
+        made = lua_pcall(fresh, 1, 0, 0) == LUA_OK;
+    }
+    if (fresh != NULL)
+        lua_close(fresh);
+    if (made && atomic_compare_exchange_strong(&the_names, &expected, names))
+        return names;
+    free(names); /* no memory, or another thread was first */
+    return expected;
+}
+
+const char *mf__standard_name(lua_CFunction function)
+{
+    struct standard *names = get_names();
+    struct entry key = {.function = function};
+    struct entry *found = NULL;
+
+    if (names != NULL)
+        found = bsearch(&key, names->entries, names->count, sizeof key, by_function);
+    return found ? found->name : NULL;
+}
+
+/* Pushes what a library of this state has under the name of `e`. */
+static void push_field(lua_State *L, const struct entry *e)
+{
+    const char *dot = strchr(e->name, '.');
+
+    luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);
+    if (dot == NULL)
+        lua_pushliteral(L, "_G");
+    else
+        lua_pushlstring(L, e->name, (size_t)(dot - e->name));
+    if (lua_rawget(L, -2) == LUA_TTABLE) {
+        lua_pushstring(L, dot ? dot + 1 : e->name);
+        lua_rawget(L, -2);
+    }
+    lua_replace(L, -3);
+    lua_pop(L, 1);
+}
+
+bool mf__standard_push(lua_State *L, const char *name, size_t size)
+{
+    struct standard *names = get_names();
+
+    for (size_t i = 0; names != NULL && i < names->count; i++) {
+        struct entry *e = &names->entries[i];
+        if (strlen(e->name) == size && memcmp(e->name, name, size) == 0) {
+            if (e->bare)
+                lua_pushcfunction(L, e->function);
+            else
+                push_field(L, e);
+            return true;
+        }
+    }
+    return false;
+}
+
+bool mf__standard_library(const char *name)
+{
+    for (int i = 0; i < LIBRARIES; i++)
+        if (strcmp(libraries[i], name) == 0)
+            return true;
+    return false;
+}
+
+bool mf__standard_global(lua_State *L, const char *name)
+{
+    bool same;
+
+    if (lua_iscfunction(L, -1)) {
+        const char *standard = mf__standard_name(lua_tocfunction(L, -1));
+        return standard != NULL && strcmp(standard, name) == 0;
+    }
+    if (strcmp(name, "_VERSION") == 0)
+        return lua_type(L, -1) == LUA_TSTRING && strcmp(lua_tostring(L, -1), LUA_VERSION) == 0;
+    if (!lua_istable(L, -1) || !mf__standard_library(name))
+        return false;
+    if (strcmp(name, "_G") == 0) {
+        lua_rawgeti(L, LUA_REGISTRYINDEX, LUA_RIDX_GLOBALS);
+    } else {
+        luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);
+        lua_pushstring(L, name);
+        lua_rawget(L, -2);
+        lua_remove(L, -2);
+    }
+    same = lua_rawequal(L, -1, -2);
+    lua_pop(L, 1);
+    return same;
+}

@@ -1,0 +1,29 @@
+/*
+ * The names of the standard library's functions. Used by the codec: such a function travels by
+ * name. May include: Lua and libc.
+ *
+ * The names come from a fresh Lua state, so that what a script replaced is told from the original
+ * by its C function. The table is made at the first question, never changes, and serves the whole
+ * process: a forked child inherits it. It is freed when the library is unloaded.
+ */
+#ifndef MF_STANDARD_H
+#define MF_STANDARD_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include <lua.h>
+
+/* The name of `function` ("print", "string.format"), or NULL: it is not a standard one. */
+const char *mf__standard_name(lua_CFunction function);
+
+/* Pushes the standard function of that name; false: there is none, nothing pushed. */
+bool mf__standard_push(lua_State *L, const char *name, size_t size);
+
+/* Is `name` a standard library that every state has ("string"; "_G" too)? */
+bool mf__standard_library(const char *name);
+
+/* Is the value at the top what the standard library has as the global `name`? Pops nothing. */
+bool mf__standard_global(lua_State *L, const char *name);
+
+#endif
