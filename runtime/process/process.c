@@ -271,8 +271,10 @@ void mf_process_signal(mf_process *p, int signal)
 {
     if (p->status != MF_PROCESS_RUNNING || p->reaped)
         return;
-    if (p->pidfd < 0 || syscall(SYS_pidfd_send_signal, p->pidfd, signal, NULL, 0) < 0)
-        kill(p->pid, signal); /* not reaped by us: the pid is still the child's */
+    if (p->pidfd >= 0)
+        syscall(SYS_pidfd_send_signal, p->pidfd, signal, NULL, 0);
+    else
+        kill(p->pid, signal); /* not reaped by us: as far as can be told, the pid is the child's */
 }
 
 /* Joins whatever signal handlers run meanwhile; the deadline bounds it. */
