@@ -1,0 +1,391 @@
+-- pool.lua: Pool, as Lua sees it: argument forms, submitting, turning. The work is done in C
+-- (pool_core.c). Called once with the module's table and the table of internals.
+local mp, internal = ...
+
+local Pool = {}
+Pool.__index = Pool
+Pool.__name = "moonfork.Pool"
+
+local ALL, SPREAD = 2, 4 -- flags of a task: see task.h
+
+local MAP_OPTIONS = {
+   chunksize = "a positive integer",
+   callback = "a function",
+   error_callback = "a function",
+   timeout = "a positive number of seconds",
+   retries = "an integer from 0 on",
+   on_error = "'raise' or 'collect'",
+   pack = "a boolean",
+}
+local IMAP_OPTIONS = {
+   chunksize = "a positive integer",
+   buffersize = "a positive integer",
+   timeout = "a positive number of seconds",
+   retries = "an integer from 0 on",
+   on_error = "'raise' or 'collect'",
+}
+
+local CHECKS = {
+   ["a positive integer"] = function(v)
+      return math.type(v) == "integer" and v > 0
+   end,
+   ["an integer from 0 on"] = function(v)
+      return math.type(v) == "integer" and v >= 0
+   end,
+   ["a positive number of seconds"] = function(v)
+      return type(v) == "number" and v > 0
+   end,
+   ["a function"] = internal.is_callable,
+   ["a boolean"] = function(v)
+      return type(v) == "boolean"
+   end,
+   ["'raise' or 'collect'"] = function(v)
+      return v == "raise" or v == "collect"
+   end,
+   ["a list"] = function(v)
+      return type(v) == "table"
+   end,
+   ["a string"] = function(v)
+      return type(v) == "string"
+   end,
+}
+
+--- Checks an options table (argument n of name) against what is known.
+local function check_options(options, known, level, n, name)
+   if options == nil then
+      return {}
+   end
+   if type(options) ~= "table" then
+      internal.bad_argument(level + 1, n, name,
+         "options are a table, as in { chunksize = 10 }, got %s", internal.type_of(options))
+   end
+   for key, value in pairs(options) do
+      if not known[key] then
+         internal.unknown_option(level + 1, n, name, key, known)
+      end
+      if not CHECKS[known[key]](value) then
+         internal.bad_argument(level + 1, n, name, "option '%s' is %s, got %s", key, known[key],
+            internal.shown(value))
+      end
+   end
+   return options
+end
+
+local function check_function(f, level, name)
+   if not internal.is_callable(f) then
+      internal.bad_argument(level + 1, 1, name, "a function expected, got " .. internal.type_of(f))
+   end
+end
+
+-- Making one -------------------------------------------------------------------------------------
+
+local CONSTRUCTOR = {
+   processes = "an integer from 0 on",
+   initializer = "a function",
+   initargs = "a list",
+   maxtasksperchild = "a positive integer",
+   name = "a string",
+}
+
+--- mp.Pool(processes, initializer, initargs, maxtasksperchild), or the same by name in one table.
+function mp.Pool(processes, initializer, initargs, maxtasksperchild)
+   local o = processes
+   if type(processes) ~= "table" then
+      o = { processes = processes, initializer = initializer, initargs = initargs,
+         maxtasksperchild = maxtasksperchild }
+   end
+   check_options(o, CONSTRUCTOR, 2, 1, "Pool")
+   local init
+   if o.initializer then
+      init = { o.initializer, table.unpack(o.initargs or {}, 1, (o.initargs or {}).n) }
+   elseif o.initargs then
+      internal.bad_argument(2, 1, "Pool", "initargs without an initializer")
+   end
+   local core, message, code = internal.core.new({
+      processes = o.processes or mp.cpu_count(),
+      max_tasks = o.maxtasksperchild or 0,
+      initializer = init,
+      name = o.name or "PoolWorker",
+   })
+   if not core then
+      error(internal.error(code, "the pool's workers cannot be started: " .. message), 0)
+   end
+   return setmetatable({
+      core = core,
+      workers = o.processes or mp.cpu_count(),
+      jobs = {}, -- job -> the Result or Imap that it belongs to
+      callbacks = {},
+   }, Pool)
+end
+
+-- Submitting -------------------------------------------------------------------------------------
+
+local function check_self(self, name)
+   if getmetatable(self) ~= Pool then
+      internal.bad_argument(4, 0, name, "a Pool expected, got " .. internal.type_of(self)
+         .. "; call it as pool:" .. name .. "(...)")
+   end
+end
+
+local function check_open(self, level)
+   local state, _, why = self.core:state()
+   if state == "open" then
+      return
+   elseif state == "broken" then
+      error(self:_broken(why), 0)
+   end
+   error("the pool is " .. state .. ": no more tasks can be submitted", level + 1)
+end
+
+--- Queues one job for an owner (Result or Imap) that has _settle.
+function Pool:_submit(owner, code, options, spread, all, list, first, count)
+   local flags = (all and ALL or 0) + (spread and SPREAD or 0)
+   local job, message, err = self.core:submit(code, flags, options.retries or 0,
+      options.timeout or 0, list, first, count)
+   if not job then
+      error(internal.error(err, "a task cannot be submitted: " .. message), 0)
+   end
+   self.jobs[job] = owner
+   return job
+end
+
+local function map_async(self, f, items, options, spread, level, name)
+   check_self(self, name)
+   check_function(f, level + 1, name)
+   options = check_options(options, MAP_OPTIONS, level + 1, 3, name)
+   check_open(self, level + 1)
+   local list, n, is_spread = internal.as_list(items, spread, level + 1, name)
+   local result = internal.new_result(self, n, options, name)
+   if n > 0 then
+      local code = self.core:capture(f)
+      local size = options.chunksize or math.max(1, n // (16 * math.max(1, self.workers)))
+      result.lasts = {}
+      for first = 1, n, size do
+         local count = math.min(size, n - first + 1)
+         local job = self:_submit(result, code, options, is_spread, options.pack, list, first,
+            count)
+         result:_add(job, first)
+         result.lasts[job] = first + count - 1
+      end
+   end
+   result:_seal()
+   return result
+end
+
+function Pool:map_async(f, items, options)
+   return map_async(self, f, items, options, false, 2, "map_async")
+end
+
+function Pool:starmap_async(f, lists, options)
+   return map_async(self, f, lists, options, true, 2, "starmap_async")
+end
+
+function Pool:map(f, items, options)
+   return map_async(self, f, items, options, false, 2, "map"):get()
+end
+
+function Pool:starmap(f, lists, options)
+   return map_async(self, f, lists, options, true, 2, "starmap"):get()
+end
+
+--- One call; args is a packed list.
+local function call_async(self, f, args, options, level, name)
+   check_self(self, name)
+   check_function(f, level + 1, name)
+   check_open(self, level + 1)
+   local result = internal.new_result(self, nil, options, name)
+   local code = self.core:capture(f)
+   local job, message, err = self.core:submit_values(code, ALL, options.retries or 0,
+      options.timeout or 0, table.unpack(args, 1, args.n or #args))
+   if not job then
+      error(internal.error(err, "a task cannot be submitted: " .. message), 0)
+   end
+   self.jobs[job] = result
+   result:_add(job, 1)
+   result:_seal()
+   return result
+end
+
+local APPLY_OPTIONS = {}
+for _, key in ipairs({ "callback", "error_callback", "timeout", "retries", "on_error" }) do
+   APPLY_OPTIONS[key] = MAP_OPTIONS[key]
+end
+
+local function apply_async(self, f, args, options, name)
+   if args ~= nil and type(args) ~= "table" then
+      internal.bad_argument(3, 2, name,
+         "the arguments are a list, as in pool:%s(f, { %s }), got %s", name, internal.shown(args),
+         internal.type_of(args))
+   end
+   options = check_options(options, APPLY_OPTIONS, 3, 3, name)
+   return call_async(self, f, args or {}, options, 3, name)
+end
+
+function Pool:apply_async(f, args, options)
+   return apply_async(self, f, args, options, "apply_async")
+end
+
+function Pool:apply(f, args, options)
+   return apply_async(self, f, args, options, "apply"):get()
+end
+
+function Pool:submit(f, ...)
+   return call_async(self, f, table.pack(...), {}, 2, "submit")
+end
+
+local function imap(self, f, items, options, ordered, name)
+   check_self(self, name)
+   check_function(f, 3, name)
+   options = check_options(options, IMAP_OPTIONS, 3, 3, name)
+   check_open(self, 3)
+   local size = options.chunksize or 1
+   local chunks, spread = internal.as_chunks(items, size, false, 3, name)
+   local ahead = options.buffersize or 4 * size * math.max(1, self.workers)
+   options = setmetatable({ buffersize = ahead }, { __index = options })
+   local it = internal.new_imap(self, f, chunks, spread, options, ordered)
+   it.items = items
+   return it, nil, nil, it
+end
+
+--- for i, v, ... in pool:imap(f, items, options): results in the order of the items, as they come.
+function Pool:imap(f, items, options)
+   return imap(self, f, items, options, true, "imap")
+end
+
+--- for i, v, ... in pool:imap_unordered(f, items, options): in the order in which they are ready.
+function Pool:imap_unordered(f, items, options)
+   return imap(self, f, items, options, false, "imap_unordered")
+end
+
+-- Turning ----------------------------------------------------------------------------------------
+
+--- Why a job has no result of its own: an error object.
+function Pool:_why_not(state)
+   if state == "cancelled" then
+      return internal.error("cancelled", "the task was cancelled before it was run")
+   end
+   local _, _, why = self.core:state()
+   return self:_broken(why)
+end
+
+function Pool._broken(_, why)
+   if internal.is_error(why) then
+      return why
+   end
+   local how = ""
+   if math.type(why) == "integer" and why > -1000 then
+      how = why >= 0 and " (exit status " .. why .. ")" or " (signal " .. -why .. ")"
+   end
+   return internal.error("broken", "the pool's workers end before they are ready" .. how)
+end
+
+function Pool:_later(callback, result)
+   self.callbacks[#self.callbacks + 1] = { callback, result }
+end
+
+--- Runs what callbacks have come due; not from inside another.
+local function run_callbacks(self)
+   if self.calling then
+      return
+   end
+   self.calling = true
+   local guard <close> = setmetatable({}, { -- luacheck: ignore
+      __close = function()
+         self.calling = false
+      end,
+   })
+   while self.callbacks[1] do
+      local due = table.remove(self.callbacks, 1)
+      due[2]:_call_back(due[1])
+   end
+end
+
+--- Settles one finished job, waiting at most `timeout` seconds for it. False after a timeout, or
+--- when nothing is pending.
+function Pool:_turn(timeout)
+   local job, _, code = self.core:poll(timeout)
+   if not job then
+      return code ~= "timeout" and code ~= "empty"
+   end
+   local owner = self.jobs[job]
+   self.jobs[job] = nil
+   owner:_settle(job)
+   if self.callbacks[1] then
+      run_callbacks(self)
+   end
+   return true
+end
+
+-- Ending -----------------------------------------------------------------------------------------
+
+--- No more tasks; what was submitted is done, then the workers end.
+function Pool:close()
+   check_self(self, "close")
+   self.core:close()
+end
+
+--- Ends the workers at once; what is pending is cancelled.
+function Pool:terminate()
+   check_self(self, "terminate")
+   self.core:terminate()
+   while self:_turn(0) do -- luacheck: ignore
+   end
+end
+
+--- Waits until all is done and the workers have ended. True, or false after `timeout` seconds.
+function Pool:join(timeout)
+   check_self(self, "join")
+   local state = self.core:state()
+   if state == "open" then
+      error("the pool is open: close() or terminate() it before join()", 2)
+   end
+   local deadline = internal.deadline(timeout, 1, "join")
+   repeat
+      local _, pending = self.core:state()
+      if pending > 0 and not self:_turn(internal.left(deadline)) then
+         return false
+      end
+   until pending == 0
+   while self:_turn(0) do -- luacheck: ignore
+   end
+   return self.core:join(internal.left(deadline)) == true
+end
+
+--- `local pool <close>`: finishes the work on a normal leave, terminates on an error.
+function Pool:__close(err)
+   if err ~= nil then
+      self:terminate()
+   else
+      self:close()
+      self:join()
+   end
+end
+
+function Pool:__tostring()
+   local state, pending = self.core:state()
+   return string.format("Pool (%d processes, %s, %d pending)", self.workers, state, pending)
+end
+
+--- The pids of the workers that are alive now.
+function Pool:pids()
+   check_self(self, "pids")
+   return self.core:pids()
+end
+
+function Pool.__mf_encode()
+   return "a Pool stays in the process that made it"
+end
+
+-- The default pool -------------------------------------------------------------------------------
+
+local default
+
+--- mp.map(f, items, options): pool:map on a pool that all such calls share.
+function mp.map(f, items, options)
+   if not default or default.core:state() ~= "open" then
+      default = mp.Pool()
+   end
+   return map_async(default, f, items, options, false, 2, "map"):get()
+end
+
+mp.iter = internal.iter

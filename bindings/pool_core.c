@@ -1,0 +1,462 @@
+/* pool_core.c - the creator's side of a Pool for Lua: submitting, polling, ending: see
+ * pool_core.h. */
+#include "module.h"
+#include "pool_core.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define CORE "moonfork.PoolCore"
+#define CODE "moonfork.PoolCode"
+#define GRACE 0.2
+
+struct mf_pool_core *mf__pool_core(lua_State *L)
+{
+    struct mf_pool_core *core = luaL_checkudata(L, 1, CORE);
+    if (!core->pool || !core->lua->rt)
+        luaL_error(L, "the pool is gone: it was terminated, or its state has left the family");
+    if (mf__alive(core->lua->rt) < 0)
+        mf__lua_unusable(L, core->lua);
+    core->L = L;
+    return core;
+}
+
+/* --- birth and end ------------------------------------------------------------------------------
+ */
+
+/* Room for all jobs is made at submit, so that this cannot fail. */
+static void on_finish(mf_pool *pool, mf_job *job, void *arg)
+{
+    struct mf_pool_core *core = arg;
+    (void)pool;
+    core->finished[core->finished_count++] = job;
+}
+
+static lua_Integer field_integer(lua_State *L, const char *name)
+{
+    lua_getfield(L, 1, name);
+    lua_Integer n = lua_tointeger(L, -1);
+    lua_pop(L, 1);
+    return n;
+}
+
+static void push_weak_table(lua_State *L)
+{
+    lua_newtable(L);
+    lua_createtable(L, 0, 1);
+    lua_pushstring(L, "k");
+    lua_setfield(L, -2, "__mode");
+    lua_setmetatable(L, -2);
+}
+
+/* core.new{ processes, max_tasks, name, initializer (function and arguments, in a list) }: the
+ * fields were checked in Lua. Gives a core, or nil, message, code. */
+static int core_new(lua_State *L)
+{
+    mf_lua *lua = mf__lua(L);
+    struct mf_pool_core *core = lua_newuserdatauv(L, sizeof *core, 1);
+    memset(core, 0, sizeof *core);
+    core->lua = lua;
+    core->L = L;
+    luaL_setmetatable(L, CORE);
+    int self = lua_gettop(L);
+    lua_getfield(L, 1, "initializer");
+    if (!lua_isnil(L, -1)) {
+        lua_Integer n = luaL_len(L, -1);
+        int list = lua_gettop(L);
+        luaL_checkstack(L, (int)n + 2, "initargs");
+        for (lua_Integer i = 1; i <= n; i++)
+            lua_geti(L, list, i);
+        mf__encode(L, lua->codec, list + 1, (int)n, "initializer", &core->initializer);
+    }
+    lua_settop(L, self);
+    push_weak_table(L); /* function -> code */
+    lua_setiuservalue(L, self, 1);
+    lua_getfield(L, 1, "name");
+    uint64_t handles[64];
+    uint32_t n = 0;
+    if (core->initializer.used)
+        n = mf__message_handles(core->initializer.data, core->initializer.used, handles, 64);
+    mf__lua_prepare(L, lua);
+    const struct mf_pool_options options = {.processes = (uint32_t)field_integer(L, "processes"),
+                                            .max_tasks_per_child =
+                                                (uint32_t)field_integer(L, "max_tasks"),
+                                            .name = lua_tostring(L, -1),
+                                            .handles = handles,
+                                            .handle_count = n < 64 ? n : 64,
+                                            .hooks = {.worker_main = mf__pool_worker_main,
+                                                      .run = mf__pool_run,
+                                                      .on_finish = on_finish,
+                                                      .arg = core}};
+    int rc = mf_pool_new(lua->rt, &options, &core->pool);
+    if (rc < 0)
+        return mf__lua_fail(L, rc);
+    lua_settop(L, self);
+    return 1;
+}
+
+static int core_gc(lua_State *L)
+{
+    struct mf_pool_core *core = luaL_checkudata(L, 1, CORE);
+    if (core->lua->rt && core->pool)
+        mf_pool_free(core->pool);
+    core->pool = NULL;
+    free(core->finished);
+    core->finished = NULL;
+    free(core->handles);
+    core->handles = NULL;
+    mf__buffer_fini(&core->items);
+    mf__buffer_fini(&core->initializer);
+    return 0;
+}
+
+/* --- functions ----------------------------------------------------------------------------------
+ */
+
+struct code {
+    mf_lua *lua;
+    mf_code *code;
+};
+
+static int code_gc(lua_State *L)
+{
+    struct code *c = luaL_checkudata(L, 1, CODE);
+    if (c->code && c->lua->rt && mf__alive(c->lua->rt) == 0)
+        mf_code_unref(c->lua->rt, c->code);
+    c->code = NULL;
+    return 0;
+}
+
+/* Puts the captured bytes into the arena and pushes their object. */
+static void push_code(lua_State *L, mf_lua *lua, const struct mf_function *f)
+{
+    struct code *c = lua_newuserdatauv(L, sizeof *c, 0);
+    *c = (struct code){.lua = lua};
+    luaL_setmetatable(L, CODE);
+    uint32_t n = mf__message_handles(f->bytes, f->size, NULL, 0);
+    uint64_t *handles = n ? lua_newuserdatauv(L, n * sizeof *handles, 0) : NULL;
+    if (n)
+        mf__message_handles(f->bytes, f->size, handles, n);
+    int rc = mf_code_new(lua->rt, f->serial, f->bytes, f->size, handles, n, &c->code);
+    if (rc < 0)
+        mf__lua_raise(L, rc, "sending the function");
+    if (n)
+        lua_pop(L, 1);
+}
+
+/* core:capture(f) -> its code; the same object while the capture has not changed. */
+static int core_capture(lua_State *L)
+{
+    struct mf_pool_core *core = mf__pool_core(L);
+    struct mf_function f;
+    mf__function_capture(L, core->lua->codec, 2, "", &f);
+    lua_getiuservalue(L, 1, 1); /* weak: function -> code */
+    lua_pushvalue(L, 2);
+    if (lua_rawget(L, -2) == LUA_TUSERDATA) {
+        struct code *c = lua_touserdata(L, -1);
+        if (mf_code_serial(c->code) == f.serial)
+            return 1;
+    }
+    lua_pop(L, 1);
+    push_code(L, core->lua, &f);
+    lua_pushvalue(L, 2);
+    lua_pushvalue(L, -2);
+    lua_rawset(L, -4);
+    return 1;
+}
+
+/* --- submitting ---------------------------------------------------------------------------------
+ */
+
+/* The stream's window is the rest of the buffer. */
+static int grow_items(struct mf_stream_writer *w, size_t need)
+{
+    struct mf_pool_core *core = w->user;
+    mf_buffer *b = &core->items;
+    b->used += (size_t)(w->at - w->base);
+    if (!mf__buffer_grow(b, need + b->used + 256)) /* doubles at least */
+        return MF_ENOMEM;
+    w->base = w->at = b->data + b->used;
+    w->end = b->data + b->size;
+    return 0;
+}
+
+/* Notes the objects that the item just put mentions. */
+static void note_handles(lua_State *L, struct mf_pool_core *core, const struct mf_stream_writer *w)
+{
+    uint32_t n = mf__message_handles(w->message, w->message_size, NULL, 0);
+    if (core->handle_count + n > core->handle_max) {
+        uint32_t max = (core->handle_count + n) * 2;
+        uint64_t *list = realloc(core->handles, max * sizeof *list);
+        if (!list)
+            mf__lua_raise(L, MF_ENOMEM, "sending a task");
+        core->handles = list;
+        core->handle_max = max;
+    }
+    mf__message_handles(w->message, w->message_size, core->handles + core->handle_count, n);
+    core->handle_count += n;
+}
+
+static void begin_items(struct mf_pool_core *core, struct mf_stream_writer *w)
+{
+    core->items.used = 0;
+    core->handle_count = 0;
+    *w = (struct mf_stream_writer){.grow = grow_items, .user = core, .what = "item"};
+    w->base = w->at = core->items.data;
+    w->end = core->items.data + core->items.size;
+}
+
+static void put_item(lua_State *L, struct mf_pool_core *core, struct mf_stream_writer *w, int idx,
+                     int n)
+{
+    int rc = mf__stream_put(L, core->lua->codec, w, idx, n, MF_STREAM_VALUES);
+    if (rc < 0)
+        mf__lua_raise(L, rc, "sending a task");
+    if (w->message)
+        note_handles(L, core, w);
+}
+
+/* Room in `finished` for one more pending job. */
+static void reserve_finished(lua_State *L, struct mf_pool_core *core)
+{
+    uint32_t need = core->finished_count + mf_pool_pending(core->pool) + 1;
+    if (need <= core->finished_max)
+        return;
+    mf_job **list = realloc(core->finished, need * 2 * sizeof *list);
+    if (!list)
+        mf__lua_raise(L, MF_ENOMEM, "submitting a task");
+    core->finished = list;
+    core->finished_max = need * 2;
+}
+
+/* Queues what begin_items and put_item have built; pushes the job as a light userdata. Arguments 3
+ * to 5 of the caller are flags, retries and timeout. */
+static int submit(lua_State *L, struct mf_pool_core *core, struct mf_stream_writer *w,
+                  uint32_t count)
+{
+    const struct code *c = luaL_checkudata(L, 2, CODE);
+    mf_job *job;
+    mf__stream_close_run(w);
+    core->items.used += (size_t)(w->at - w->base);
+    reserve_finished(L, core);
+    const struct mf_submit s = {.code = c->code,
+                                .input = core->items.data,
+                                .size = core->items.used,
+                                .handles = core->handles,
+                                .handle_count = core->handle_count,
+                                .count = count,
+                                .flags = (uint32_t)lua_tointeger(L, 3),
+                                .retries = (uint32_t)lua_tointeger(L, 4),
+                                .timeout = lua_tonumber(L, 5)};
+    int rc = mf_pool_submit(core->pool, &s, &job);
+    if (rc < 0)
+        return mf__lua_fail(L, rc);
+    lua_pushlightuserdata(L, job);
+    return 1;
+}
+
+/* core:submit(code, flags, retries, timeout, items, first, count) -> job: items[first] ... of a
+ * list, one argument each (or a list of arguments each, with the flag SPREAD). */
+static int core_submit(lua_State *L)
+{
+    struct mf_pool_core *core = mf__pool_core(L);
+    lua_Integer first = luaL_checkinteger(L, 7), count = luaL_checkinteger(L, 8);
+    struct mf_stream_writer w;
+    begin_items(core, &w);
+    for (lua_Integer i = first; i < first + count; i++) {
+        lua_geti(L, 6, i);
+        put_item(L, core, &w, -1, 1);
+        lua_pop(L, 1);
+    }
+    return submit(L, core, &w, (uint32_t)count);
+}
+
+/* core:submit_values(code, flags, retries, timeout, ...) -> job: one item, these arguments. */
+static int core_submit_values(lua_State *L)
+{
+    struct mf_pool_core *core = mf__pool_core(L);
+    struct mf_stream_writer w;
+    begin_items(core, &w);
+    put_item(L, core, &w, 6, lua_gettop(L) - 5);
+    return submit(L, core, &w, 1);
+}
+
+/* --- polling ------------------------------------------------------------------------------------
+ */
+
+static mf_job *next_finished(struct mf_pool_core *core)
+{
+    if (core->finished_first < core->finished_count)
+        return core->finished[core->finished_first++];
+    core->finished_first = core->finished_count = 0;
+    return NULL;
+}
+
+/* core:poll(timeout) -> a job that is finished; or nil, message, code: "timeout", or "empty" when
+ * nothing is pending. timeout nil: for ever. */
+static int core_poll(lua_State *L)
+{
+    struct mf_pool_core *core = mf__pool_core(L);
+    int64_t deadline = mf__lua_deadline(L, 2, NULL);
+    for (;;) {
+        mf_job *job = next_finished(core);
+        if (job) {
+            lua_pushlightuserdata(L, job);
+            return 1;
+        }
+        int rc = mf_pool_collect(core->pool, deadline);
+        if (rc == MF_ECLOSED && core->finished_first == core->finished_count)
+            return mf__lua_fail(L, MF_EEMPTY);
+        if (rc < 0 && rc != MF_ECLOSED && !mf__lua_again(L, rc))
+            return mf__lua_fail(L, rc == MF_EEMPTY ? MF_ETIMEOUT : rc);
+    }
+}
+
+static mf_job *check_job(lua_State *L)
+{
+    luaL_checktype(L, 2, LUA_TLIGHTUSERDATA);
+    return lua_touserdata(L, 2);
+}
+
+/* core:cancel(job) -> true when it will not run. */
+static int core_cancel(lua_State *L)
+{
+    struct mf_pool_core *core = mf__pool_core(L);
+    lua_pushboolean(L, mf_job_cancel(core->pool, check_job(L)));
+    return 1;
+}
+
+/* core:drop(job): nobody wants its result. */
+static int core_drop(lua_State *L)
+{
+    struct mf_pool_core *core = luaL_checkudata(L, 1, CORE);
+    if (core->pool && core->lua->rt && mf__alive(core->lua->rt) == 0)
+        mf_job_free(core->pool, check_job(L));
+    return 0;
+}
+
+/* --- ending and looking -------------------------------------------------------------------------
+ */
+
+static int core_close(lua_State *L)
+{
+    mf_pool_close(mf__pool_core(L)->pool);
+    return 0;
+}
+
+static int core_terminate(lua_State *L)
+{
+    mf_pool_terminate(mf__pool_core(L)->pool, GRACE);
+    return 0;
+}
+
+/* core:join(timeout) -> true, or nil, message, code. */
+static int core_join(lua_State *L)
+{
+    struct mf_pool_core *core = mf__pool_core(L);
+    int64_t deadline = mf__lua_deadline(L, 2, NULL);
+    int rc;
+    do
+        rc = mf_pool_join(core->pool, deadline);
+    while (mf__lua_again(L, rc));
+    if (rc < 0)
+        return mf__lua_fail(L, rc);
+    lua_pushboolean(L, 1);
+    return 1;
+}
+
+struct pid_list {
+    lua_State *L;
+    lua_Integer n;
+};
+
+static void add_pid(int pid, void *arg)
+{
+    struct pid_list *list = arg;
+    lua_pushinteger(list->L, pid);
+    lua_rawseti(list->L, -2, ++list->n);
+}
+
+/* core:pids() -> list of the workers' pids. */
+static int core_pids(lua_State *L)
+{
+    struct mf_pool_core *core = mf__pool_core(L);
+    struct pid_list list = {.L = L};
+    lua_newtable(L);
+    mf_pool_each(core->pool, add_pid, &list);
+    return 1;
+}
+
+/* core:state() -> "open" "closed" "broken" "terminated", jobs pending; for a broken one also the
+ * initializer's error, or the status of its workers. */
+static int core_state(lua_State *L)
+{
+    static const char *const names[] = {"open", "closed", "broken", "terminated"};
+    struct mf_pool_core *core = mf__pool_core(L);
+    size_t size;
+    int status;
+    lua_pushstring(L, names[mf_pool_state(core->pool)]);
+    lua_pushinteger(L, mf_pool_pending(core->pool));
+    const void *bytes = mf_pool_broken(core->pool, &size, &status);
+    if (!bytes || mf__decode(L, core->lua->codec, bytes, size) != 1)
+        lua_pushinteger(L, status);
+    return 3;
+}
+
+static const luaL_Reg core_methods[] = {{"capture", core_capture},
+                                        {"submit", core_submit},
+                                        {"submit_values", core_submit_values},
+                                        {"poll", core_poll},
+                                        {"take", mf__pool_take},
+                                        {"take_values", mf__pool_take_values},
+                                        {"cancel", core_cancel},
+                                        {"drop", core_drop},
+                                        {"close", core_close},
+                                        {"terminate", core_terminate},
+                                        {"join", core_join},
+                                        {"pids", core_pids},
+                                        {"state", core_state},
+                                        {NULL, NULL}};
+
+/* error(kind, message) -> an error object. */
+static int new_error(lua_State *L)
+{
+    mf__lua_push_error(L, luaL_checkstring(L, 1), "%s", luaL_checkstring(L, 2));
+    return 1;
+}
+
+static void push_core(lua_State *L)
+{
+    luaL_newmetatable(L, CODE);
+    lua_pushcfunction(L, code_gc);
+    lua_setfield(L, -2, "__gc");
+    luaL_newmetatable(L, CORE);
+    luaL_newlib(L, core_methods);
+    lua_setfield(L, -2, "__index");
+    lua_pushcfunction(L, core_gc);
+    lua_setfield(L, -2, "__gc");
+    lua_pop(L, 2);
+    lua_createtable(L, 0, 1);
+    lua_pushcfunction(L, core_new);
+    lua_setfield(L, -2, "new");
+}
+
+void mf__open_pool(lua_State *L)
+{
+    static const char *const parts[] = {"common", "items", "result", "imap", "pool"};
+    int module = lua_gettop(L);
+    lua_newtable(L); /* internals: what the parts share */
+    push_core(L);
+    lua_setfield(L, -2, "core");
+    lua_pushcfunction(L, new_error);
+    lua_setfield(L, -2, "error");
+    for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) {
+        lua_pushfstring(L, "moonfork.%s", parts[i]);
+        mf__embedded_load(L, lua_tostring(L, -1));
+        lua_pushvalue(L, module);
+        lua_pushvalue(L, module + 1);
+        lua_call(L, 2, 0);
+        lua_pop(L, 1);
+    }
+    lua_settop(L, module);
+}

@@ -1,0 +1,201 @@
+/*
+ * pool_result.c - what came out of a task, for Lua: values, errors, failures: see pool_core.h.
+ *
+ * A finished record's output is a chain of windows. A window holds the items from its number to the
+ * next window's (the last one: to `done`), without those that failed: they have no bytes, and are
+ * in the job's list of failures. Error objects get the input and its index here, from the record's
+ * input.
+ */
+#include "pool_core.h"
+
+#include <signal.h>
+#include <string.h>
+
+/* Where reading a job's output stands. */
+struct cursor {
+    mf_lua *lua;
+    mf_job *job;
+    struct mf_task *t;
+    struct mf_window *window;
+    struct mf_stream_reader reader;
+    const struct mf_failure *failures;
+    uint32_t failure, failure_count;
+    uint32_t item;
+};
+
+/* The items of the window that have bytes. */
+static uint32_t written_in(const struct cursor *c, const struct mf_window *w)
+{
+    uint32_t n = mf__window_items(c->lua->rt, c->t, w);
+    uint32_t end = (uint32_t)w->first + n;
+    for (uint32_t i = 0; i < c->failure_count; i++)
+        n -= c->failures[i].item >= w->first && c->failures[i].item < end;
+    return n;
+}
+
+static void open_window(struct cursor *c)
+{
+    const uint8_t *bytes = mf__window_bytes(c->window);
+    c->reader = (struct mf_stream_reader){
+        .at = bytes, .end = bytes + c->window->size, .left = written_in(c, c->window)};
+}
+
+static void open_cursor(struct cursor *c, mf_lua *lua, mf_job *job)
+{
+    *c = (struct cursor){.lua = lua, .job = job, .t = mf_job_task(job)};
+    c->failures = mf_job_failures(job, &c->failure_count);
+    c->window = &c->t->out;
+    open_window(c);
+}
+
+/* Pushes the input of an item: its value, or a table of its arguments. */
+static void push_input(lua_State *L, const struct cursor *c, uint32_t item)
+{
+    const struct mf_window *in = &c->t->in;
+    struct mf_stream_reader r = {
+        .at = mf__window_bytes(in), .end = mf__window_bytes(in) + in->size, .left = c->t->count};
+    enum mf_stream_kind kind;
+    int n = mf__stream_skip(&r, item);
+    n = n < 0 ? n : mf__stream_next(L, c->lua->codec, &r, &kind);
+    if (n == 1)
+        return;
+    lua_createtable(L, n > 0 ? n : 0, 0);
+    if (n > 0)
+        lua_insert(L, -n - 1);
+    for (int i = n; i > 0; i--)
+        lua_rawseti(L, -i - 1, i);
+}
+
+/* Sets what is known here of the error object at the top. */
+static void complete_error(lua_State *L, const struct cursor *c, uint32_t item, lua_Integer first)
+{
+    push_input(L, c, item);
+    lua_setfield(L, -2, "input");
+    lua_pushinteger(L, first + item);
+    lua_setfield(L, -2, "index");
+}
+
+static void push_death(lua_State *L, const struct mf_failure *f)
+{
+    if (f->status >= 0) {
+        mf__lua_push_error(L, "exit", "worker %d left with os.exit(%d) in the task", f->pid,
+                           f->status);
+        lua_pushinteger(L, f->status);
+        lua_setfield(L, -2, "exitcode");
+    } else if (f->status == MF_PROCESS_UNKNOWN) {
+        mf__lua_push_error(L, "died", "worker %d died in the task", f->pid);
+    } else {
+        mf__lua_push_error(L, "died", "worker %d was killed by signal %d (%s) in the task", f->pid,
+                           -f->status, strsignal(-f->status));
+        lua_pushinteger(L, -f->status);
+        lua_setfield(L, -2, "signal");
+    }
+}
+
+static void push_failure(lua_State *L, const struct mf_failure *f)
+{
+    if (f->reason == MF_FAILED_TIMEOUT)
+        mf__lua_push_error(L, "timeout", "the task ran over its time limit; worker %d was ended",
+                           f->pid);
+    else if (f->reason == MF_FAILED_NOMEM)
+        mf__lua_push_error(L, "limit", "the task's result does not fit the memory for messages");
+    else
+        push_death(L, f);
+    lua_pushinteger(L, f->pid);
+    lua_setfield(L, -2, "pid");
+}
+
+/* Pushes the next item's values and returns their number; or an error object, and -1. */
+static int next_item(lua_State *L, struct cursor *c)
+{
+    uint32_t item = c->item++;
+    if (c->failure < c->failure_count && c->failures[c->failure].item == item) {
+        push_failure(L, &c->failures[c->failure++]);
+        return -1;
+    }
+    while (c->reader.left == 0 && c->window->next) {
+        c->window = mf__window_next(c->lua->rt, c->window);
+        open_window(c);
+    }
+    enum mf_stream_kind kind = MF_STREAM_VALUES;
+    int n = mf__stream_next(L, c->lua->codec, &c->reader, &kind);
+    if (n >= 0)
+        return kind == MF_STREAM_ERROR ? -1 : n;
+    mf__lua_push_error(L, "unsendable", "the result cannot be read here (%s)",
+                       n == MF_DECODE_FAILED ? "its modules or hooks fail" : "corrupt");
+    return -1;
+}
+
+/* Pushes nil and the state's name for a job without results. */
+static int no_result(lua_State *L, mf_job *job)
+{
+    lua_pushnil(L);
+    lua_pushstring(L, mf_job_state(job) == MF_JOB_CANCELLED ? "cancelled" : "broken");
+    return 2;
+}
+
+/* Turns the n values at the top into one: the first, or a table of all with n. */
+static void fold(lua_State *L, int n, bool all)
+{
+    if (!all) {
+        lua_settop(L, lua_gettop(L) - n + 1);
+        return;
+    }
+    lua_createtable(L, n, 1);
+    lua_insert(L, -n - 1);
+    for (int i = n; i > 0; i--)
+        lua_rawseti(L, -i - 1, i);
+    lua_pushinteger(L, n);
+    lua_setfield(L, -2, "n");
+}
+
+/* core:take(job, out, first): sets out[first] ... to the results, or error objects, of a finished
+ * job. Gives how many failed, and the first error object of them; or nil, "cancelled" | "broken".
+ */
+int mf__pool_take(lua_State *L)
+{
+    struct mf_pool_core *core = mf__pool_core(L);
+    mf_job *job = lua_touserdata(L, 2);
+    lua_Integer first = luaL_checkinteger(L, 4), failed = 0;
+    if (mf_job_state(job) != MF_JOB_FINISHED)
+        return no_result(L, job);
+    struct cursor c;
+    open_cursor(&c, core->lua, job);
+    bool all = c.t->flags & MF_TASK_ALL;
+    lua_settop(L, 4);
+    lua_pushnil(L); /* the first error object, at 5 */
+    for (uint32_t i = 0; i < c.t->count; i++) {
+        int n = next_item(L, &c);
+        if (n < 0) {
+            complete_error(L, &c, i, first);
+            if (failed++ == 0)
+                lua_copy(L, -1, 5);
+        } else if (n != 1 || all) {
+            fold(L, n, all);
+        }
+        lua_rawseti(L, 3, first + i);
+    }
+    lua_pushinteger(L, failed);
+    lua_pushvalue(L, 5);
+    return 2;
+}
+
+/* core:take_values(job): true and all values of its one item; or false and an error object; or nil,
+ * "cancelled" | "broken". */
+int mf__pool_take_values(lua_State *L)
+{
+    struct mf_pool_core *core = mf__pool_core(L);
+    mf_job *job = lua_touserdata(L, 2);
+    struct cursor c;
+    if (mf_job_state(job) != MF_JOB_FINISHED)
+        return no_result(L, job);
+    open_cursor(&c, core->lua, job);
+    lua_pushboolean(L, 1);
+    int n = next_item(L, &c);
+    if (n >= 0)
+        return n + 1;
+    complete_error(L, &c, 0, 1);
+    lua_pushboolean(L, 0);
+    lua_replace(L, -3);
+    return 2;
+}
