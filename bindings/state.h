@@ -20,6 +20,7 @@
 #include <stdint.h>
 
 typedef struct mf_lua mf_lua;
+struct parcel;
 
 struct mf_lua {
     mf_runtime *rt;   /* NULL after the state has left the family */
@@ -28,13 +29,15 @@ struct mf_lua {
     mf_lua_config config;
     mf_buffer scratch; /* messages are built here: valid until the next Lua call */
     mf_buffer inherit; /* what a child takes over of this state: see mf__lua_prepare */
+    struct parcel *parcel; /* of transfer.c, ready to own a message */
     bool child;        /* this process was started by moonfork */
     bool daemon;       /* ... as a daemon */
     bool left;         /* mf_lua_leave was called: nothing more can be started */
     const char *name;  /* of this process, "MainProcess" in the first; the state keeps it */
     int parent_pid;    /* who started it; 0 in the first */
-    uint32_t started;  /* processes named by their number so far */
-    int finished;      /* a registry reference to the "finish" function of spins of the hooks */
+    uint32_t named;    /* processes that were given a number as their name */
+    bool exiting;      /* os.exit closes the state of this child */
+    void (*on_exit)(lua_State *L, int status); /* see mf__lua_on_exit */
 };
 
 /* --- of this state -------------------------------------------------------------------------------
@@ -47,6 +50,12 @@ mf_lua *mf__lua(lua_State *L);
 
 /* The context, or NULL where it is not open. Never raises. */
 mf_lua *mf__lua_peek(lua_State *L);
+
+/* Makes the context of a state, once a state, in two steps. The first pushes its userdata; config
+ * may be NULL. The second, with the userdata at the top, which it pops, gives it the runtime, which
+ * it owns if it is not a child's, and the codec. Both raise for want of memory. */
+mf_lua *mf__lua_new(lua_State *L, const mf_lua_config *config, bool child);
+void mf__lua_enter(lua_State *L, mf_lua *lua, mf_runtime *rt);
 
 /* Pushes the context's userdata, to be an upvalue. */
 void mf__lua_push(lua_State *L);
@@ -108,6 +117,12 @@ void mf__lua_push_error(lua_State *L, const char *kind, const char *format, ...)
 /* Is the value at `idx` an error object? */
 bool mf__lua_is_error(lua_State *L, int idx);
 
+/* Gives a table at the top, which mf__lua_encode_error sent, the metatable of error objects. */
+void mf__lua_bless_error(lua_State *L);
+
+/* Pushes the metatable of error objects. */
+void mf__lua_push_error_class(lua_State *L);
+
 /* A message handler for lua_pcall: turns any error value into an error object of kind "error" with
  * message, traceback and value. An error object stays what it is. */
 int mf__lua_handler(lua_State *L);
@@ -125,7 +140,7 @@ void mf__lua_encode_error(lua_State *L, mf_lua *lua, mf_buffer *out);
 void mf__lua_prepare(lua_State *L, mf_lua *lua);
 
 struct mf_lua_child {
-    mf_lua *parent;   /* as it is in the child's copy of the memory; only C fields are read */
+    const mf_lua *parent; /* as it is in the child's copy of the memory; only C fields are read */
     mf_runtime *rt;   /* as given to mf_start.main */
     const char *name; /* of the process; copied */
     bool daemon;

@@ -392,6 +392,22 @@ int mf__queue_get_task(mf_runtime *rt, mf_queue *q, uint64_t *ret_task, int64_t 
     return rc;
 }
 
+int mf_queue_wait(mf_runtime *rt, mf_queue *q, int64_t deadline)
+{
+    struct mf_wait *w = &body(q)->not_empty;
+    int rc = deadline || !looks_empty(q) ? 0 : MF_EEMPTY;
+    begin(rt, q);
+    while (rc == 0 && looks_empty(q)) {
+        uint32_t ticket = mf__wait_prepare(w);
+        if (!looks_empty(q))
+            break;
+        rc = mf__wait_sleep(rt, w, ticket, deadline);
+    }
+    end(rt);
+    mf__wait_wake(w); /* the wake that this took goes on to a consumer */
+    return rc;
+}
+
 void mf__queue_delivered(mf_runtime *rt)
 {
     mf__note(&rt->self->got, 0);

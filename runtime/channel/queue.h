@@ -59,6 +59,10 @@ int mf__queue_put_block(mf_runtime *rt, mf_queue *q, struct mf_block *b, size_t 
 int mf__queue_get(mf_runtime *rt, mf_queue *q, struct mf_message *ret_m, int64_t deadline);
 void mf__queue_delivered(mf_runtime *rt);
 
+/* Sleeps until the queue is not empty, or closed, and takes nothing. 0, MF_EEMPTY (deadline 0),
+ * MF_ETIMEOUT, MF_EINTR. Another consumer may be faster. */
+int mf_queue_wait(mf_runtime *rt, mf_queue *q, int64_t deadline);
+
 /* As mf__queue_get for a queue of 8-byte items that stand for tasks: the item is in self->task
  * before it leaves the queue, so that who settles this process's death finds it there or in the
  * queue, never in both or neither. */

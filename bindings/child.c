@@ -1,0 +1,309 @@
+/* child.c - the life of a child: a fresh state that takes over what its parent's scripts stand on.
+ * See mf__lua_run_child in state.h. */
+#include "state.h"
+
+#include "entropy.h"
+#include "module.h"
+#include "standard.h"
+
+#include <lualib.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define STDOUT_ROOM (64 * 1024)
+
+/* In a child the standard function of that name is this one, for the codec too. */
+void mf__standard_replace(const char *name, lua_CFunction function) __attribute__((weak));
+
+static const char name_key;
+
+/* --- before the fork, in the parent -------------------------------------------------------------
+ */
+
+/* Pushes a copy of the global `arg` without what cannot travel. */
+static void push_arg(lua_State *L)
+{
+    lua_newtable(L);
+    lua_rawgeti(L, LUA_REGISTRYINDEX, LUA_RIDX_GLOBALS);
+    lua_pushliteral(L, "arg");
+    lua_rawget(L, -2);
+    lua_remove(L, -2);
+    if (!lua_istable(L, -1)) {
+        lua_pop(L, 2);
+        lua_pushnil(L);
+        return;
+    }
+    for (lua_pushnil(L); lua_next(L, -2); lua_pop(L, 1)) {
+        if (!lua_isinteger(L, -2) || lua_type(L, -1) != LUA_TSTRING)
+            continue;
+        lua_pushvalue(L, -2);
+        lua_pushvalue(L, -2);
+        lua_rawset(L, -6);
+    }
+    lua_pop(L, 1);
+}
+
+/* Pushes a table of the C functions in package.preload, by their addresses, which are a child's
+ * too. Those with upvalues stay behind, and Lua functions, which belong to the parent's state. */
+static void push_preload(lua_State *L)
+{
+    lua_newtable(L);
+    luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_PRELOAD_TABLE);
+    for (lua_pushnil(L); lua_next(L, -2); lua_pop(L, 1)) {
+        lua_CFunction function = lua_tocfunction(L, -1);
+        if (!function || lua_type(L, -2) != LUA_TSTRING)
+            continue;
+        if (lua_getupvalue(L, -1, 1)) {
+            lua_pop(L, 1);
+            continue;
+        }
+        lua_pushvalue(L, -2);
+        lua_pushinteger(L, (lua_Integer)(intptr_t)function);
+        lua_rawset(L, -6);
+    }
+    lua_pop(L, 1);
+}
+
+/* Pushes a field of package if it is a string, else nil. */
+static void push_path(lua_State *L, const char *field)
+{
+    luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);
+    lua_pushliteral(L, LUA_LOADLIBNAME);
+    lua_rawget(L, -2);
+    lua_remove(L, -2);
+    if (lua_istable(L, -1)) {
+        lua_pushstring(L, field);
+        lua_rawget(L, -2);
+        lua_remove(L, -2);
+    }
+    if (lua_type(L, -1) != LUA_TSTRING) {
+        lua_pop(L, 1);
+        lua_pushnil(L);
+    }
+}
+
+enum { PATH = 1, CPATH, ROCKS, ARG, PRELOAD, LEGACY = PRELOAD };
+
+void mf__lua_prepare(lua_State *L, mf_lua *lua)
+{
+    luaL_checkstack(L, 16, NULL);
+    int first = lua_gettop(L) + 1;
+    push_path(L, "path");
+    push_path(L, "cpath");
+    luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);
+    lua_pushliteral(L, "luarocks.loader");
+    lua_rawget(L, -2);
+    lua_remove(L, -2);
+    lua_pushboolean(L, lua_toboolean(L, -1));
+    lua_remove(L, -2);
+    push_arg(L);
+    push_preload(L);
+    lua->inherit.used = 0;
+    mf__encode(L, lua->codec, first, LEGACY, "state", &lua->inherit);
+    lua_settop(L, first - 1);
+}
+
+/* --- in the child -------------------------------------------------------------------------------
+ */
+
+/* The state's end from inside: what `os.exit` does in a child. Finalisers that call it again while
+ * the state is being closed end the process at once. */
+static int child_exit(lua_State *L)
+{
+    int status = lua_isboolean(L, 1) ? (lua_toboolean(L, 1) ? EXIT_SUCCESS : EXIT_FAILURE)
+                                     : (int)luaL_optinteger(L, 1, EXIT_SUCCESS);
+    mf_lua *lua = mf__lua_peek(L);
+    mf_runtime *rt = lua->rt;
+    if (lua->on_exit && !lua->exiting)
+        lua->on_exit(L, status);
+    if (rt && !lua->exiting) {
+        lua->exiting = true;
+        lua_close(L);
+    }
+    if (rt)
+        mf_process_exit(rt, status);
+    _exit(status & 0xff);
+}
+
+/* As Lua's own, but one write for all: lines of several processes do not mix. */
+static int child_print(lua_State *L)
+{
+    luaL_Buffer b;
+    size_t size;
+    int n = lua_gettop(L);
+    luaL_buffinit(L, &b);
+    for (int i = 1; i <= n; i++) {
+        if (i > 1)
+            luaL_addchar(&b, '\t');
+        luaL_tolstring(L, i, NULL);
+        luaL_addvalue(&b);
+    }
+    luaL_addchar(&b, '\n');
+    luaL_pushresult(&b);
+    const char *text = lua_tolstring(L, -1, &size);
+    fwrite(text, 1, size, stdout);
+    fflush(stdout);
+    return 0;
+}
+
+/* C code that calls exit() in a child takes the runtime's way out, not the parent's exit hooks. */
+static void leave_at_exit(int status, void *rt)
+{
+    mf_process_exit(rt, status);
+}
+
+/* In the table of a library that every state has. */
+static void replace(lua_State *L, const char *library, const char *name, lua_CFunction function)
+{
+    luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);
+    lua_getfield(L, -1, library);
+    lua_pushcfunction(L, function);
+    lua_setfield(L, -2, name);
+    lua_pop(L, 2);
+}
+
+static void set_path(lua_State *L, int idx, const char *field)
+{
+    if (lua_isnil(L, idx))
+        return;
+    lua_getglobal(L, LUA_LOADLIBNAME);
+    lua_pushvalue(L, idx);
+    lua_setfield(L, -2, field);
+    lua_pop(L, 1);
+}
+
+static void set_preload(lua_State *L, int idx)
+{
+    luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_PRELOAD_TABLE);
+    for (lua_pushnil(L); lua_next(L, idx); lua_pop(L, 1)) {
+        lua_pushvalue(L, -2);
+        lua_pushcfunction(L, (lua_CFunction)(intptr_t)lua_tointeger(L, -2));
+        lua_rawset(L, -5);
+    }
+    lua_pushcfunction(L, luaopen_moonfork);
+    lua_setfield(L, -2, "moonfork");
+    lua_pop(L, 1);
+}
+
+static void seed_random(lua_State *L, const struct mf_lua_child *child)
+{
+    lua_getglobal(L, LUA_MATHLIBNAME);
+    lua_getfield(L, -1, "randomseed");
+    lua_pushinteger(L, child->has_seed ? child->seed : (lua_Integer)mf__entropy());
+    lua_pushinteger(L, child->has_seed ? child->stream : (lua_Integer)mf__entropy());
+    lua_call(L, 2, 0);
+    lua_pop(L, 1);
+}
+
+static void call_on_state(lua_State *L, mf_lua *lua)
+{
+    if (!lua->config.on_state)
+        return;
+    int top = lua_gettop(L);
+    lua->config.on_state(L, lua->config.arg);
+    lua_settop(L, top);
+    mf__codec_protect_globals(L, lua->codec, true);
+}
+
+static void make_context(lua_State *L, const struct mf_lua_child *child)
+{
+    mf_lua *lua = mf__lua_new(L, &child->parent->config, true);
+    lua->daemon = child->daemon;
+    lua->parent_pid = (int)getppid();
+    lua_pushstring(L, child->name ? child->name : "?");
+    lua->name = lua_tostring(L, -1);
+    lua_rawsetp(L, LUA_REGISTRYINDEX, &name_key);
+    mf__lua_enter(L, lua, child->rt);
+}
+
+static void inherit(lua_State *L, const struct mf_lua_child *child)
+{
+    const mf_buffer *b = &child->parent->inherit;
+    mf_lua *lua = mf__lua(L);
+    int base = lua_gettop(L);
+    int n = mf__decode(L, lua->codec, b->data, b->used);
+    if (n != LEGACY)
+        luaL_error(L, "the parent's paths did not arrive");
+    set_path(L, base + PATH, "path");
+    set_path(L, base + CPATH, "cpath");
+    lua_pushvalue(L, base + ARG);
+    lua_setglobal(L, "arg");
+    set_preload(L, base + PRELOAD);
+    call_on_state(L, lua);
+    set_path(L, base + PATH, "path"); /* the parent's have what on_state adds to them */
+    set_path(L, base + CPATH, "cpath");
+    if (lua_toboolean(L, base + ROCKS)) {
+        lua_getglobal(L, "require");
+        lua_pushliteral(L, "luarocks.loader");
+        lua_pcall(L, 1, 0, 0);
+    }
+    lua_settop(L, base);
+}
+
+/* Argument: the child. */
+static int live(lua_State *L)
+{
+    const struct mf_lua_child *child = lua_touserdata(L, 1);
+    luaL_openlibs(L);
+    make_context(L, child);
+    replace(L, LUA_OSLIBNAME, "exit", child_exit);
+    replace(L, LUA_GNAME, "print", child_print);
+    if (mf__standard_replace) {
+        mf__standard_replace("os.exit", child_exit);
+        mf__standard_replace("print", child_print);
+    }
+    seed_random(L, child);
+    inherit(L, child);
+    lua_pushcfunction(L, child->body);
+    lua_pushlightuserdata(L, child->arg);
+    lua_call(L, 1, 0);
+    return 0;
+}
+
+/* The error value at the top, on stderr in one write. */
+static void report(lua_State *L, const char *name)
+{
+    const char *text = lua_tostring(L, -1);
+    if (mf__lua_is_error(L, -1)) {
+        luaL_tolstring(L, -1, NULL);
+        text = lua_tostring(L, -1);
+    }
+    fprintf(stderr, "moonfork: process %s (pid %d): %s\n", name ? name : "?", (int)getpid(),
+            text ? text : "(error object is not a string)");
+    fflush(stderr);
+}
+
+/* Protected, as it allocates. Arguments: the error value, the name. */
+static int protected_report(lua_State *L)
+{
+    const char *name = lua_touserdata(L, 2);
+    lua_settop(L, 1);
+    report(L, name);
+    return 0;
+}
+
+int mf__lua_run_child(const struct mf_lua_child *child)
+{
+    lua_State *L = luaL_newstate();
+    if (!L) {
+        fputs("moonfork: not enough memory for the state of a child\n", stderr);
+        return 1;
+    }
+    char *room = malloc(STDOUT_ROOM); /* stdout's from now on */
+    setvbuf(stdout, room, _IOLBF, room ? STDOUT_ROOM : BUFSIZ);
+    on_exit(leave_at_exit, child->rt);
+    lua_pushcfunction(L, mf__lua_handler);
+    lua_pushcfunction(L, live);
+    lua_pushlightuserdata(L, (void *)(uintptr_t)child);
+    int status = lua_pcall(L, 1, 0, 1);
+    if (status != LUA_OK) {
+        lua_pushcfunction(L, protected_report);
+        lua_insert(L, -2);
+        lua_pushlightuserdata(L, (void *)(uintptr_t)child->name);
+        lua_pcall(L, 2, 0, 0);
+    }
+    lua_close(L);
+    return status == LUA_OK ? 0 : 1;
+}

@@ -1,0 +1,192 @@
+/* errors.c - error objects: tables that say what failed, where and why. See state.h. */
+#include "state.h"
+
+#include <stdarg.h>
+
+static const char class_key;
+
+/* --- the class ----------------------------------------------------------------------------------
+ */
+
+static void push_message(lua_State *L, int idx)
+{
+    lua_pushliteral(L, "message");
+    lua_rawget(L, idx);
+    if (lua_type(L, -1) != LUA_TSTRING) {
+        lua_pop(L, 1);
+        lua_pushliteral(L, "(an error without a message)");
+    }
+}
+
+/* The message, and the traceback of the process where it happened: an interpreter that shows an
+ * uncaught error shows this. */
+static int error_tostring(lua_State *L)
+{
+    luaL_checktype(L, 1, LUA_TTABLE);
+    lua_settop(L, 1);
+    push_message(L, 1);
+    lua_pushliteral(L, "traceback");
+    lua_rawget(L, 1);
+    if (lua_type(L, 3) != LUA_TSTRING) {
+        lua_settop(L, 2);
+        return 1;
+    }
+    lua_pushliteral(L, "\n");
+    lua_insert(L, 3);
+    lua_concat(L, 3);
+    return 1;
+}
+
+/* "reading failed: " .. err is one line: the message alone. */
+static int error_concat(lua_State *L)
+{
+    lua_settop(L, 2);
+    for (int i = 1; i <= 2; i++) {
+        if (mf__lua_is_error(L, i))
+            push_message(L, i);
+        else
+            luaL_tolstring(L, i, NULL);
+    }
+    lua_concat(L, 2);
+    return 1;
+}
+
+void mf__lua_push_error_class(lua_State *L)
+{
+    static const luaL_Reg methods[] = {
+        {"__tostring", error_tostring},
+        {"__concat", error_concat},
+        {NULL, NULL},
+    };
+    if (lua_rawgetp(L, LUA_REGISTRYINDEX, &class_key) == LUA_TTABLE)
+        return;
+    lua_pop(L, 1);
+    luaL_newlib(L, methods);
+    lua_pushliteral(L, "moonfork.Error");
+    lua_setfield(L, -2, "__name");
+    lua_pushvalue(L, -1);
+    lua_rawsetp(L, LUA_REGISTRYINDEX, &class_key);
+}
+
+bool mf__lua_is_error(lua_State *L, int idx)
+{
+    if (!lua_istable(L, idx) || !lua_getmetatable(L, idx))
+        return false;
+    mf__lua_push_error_class(L);
+    bool same = lua_rawequal(L, -1, -2);
+    lua_pop(L, 2);
+    return same;
+}
+
+void mf__lua_bless_error(lua_State *L)
+{
+    mf__lua_push_error_class(L);
+    lua_setmetatable(L, -2);
+}
+
+/* --- making them --------------------------------------------------------------------------------
+ */
+
+/* Makes an error object of the message at the top, which it takes. */
+static void wrap_message(lua_State *L, const char *kind)
+{
+    lua_createtable(L, 0, 5);
+    lua_insert(L, -2);
+    lua_setfield(L, -2, "message");
+    lua_pushstring(L, kind);
+    lua_setfield(L, -2, "kind");
+    mf__lua_bless_error(L);
+}
+
+void mf__lua_push_error(lua_State *L, const char *kind, const char *format, ...)
+{
+    va_list arguments;
+    luaL_checkstack(L, 8, NULL);
+    va_start(arguments, format);
+    lua_pushvfstring(L, format, arguments);
+    va_end(arguments);
+    wrap_message(L, kind);
+}
+
+static int tolstring(lua_State *L)
+{
+    luaL_tolstring(L, 1, NULL);
+    return 1;
+}
+
+/* Pushes what the error value at 1 says. Its own __tostring may fail. */
+static void push_text(lua_State *L)
+{
+    if (lua_type(L, 1) == LUA_TSTRING || lua_type(L, 1) == LUA_TNUMBER) {
+        lua_pushvalue(L, 1);
+        lua_tostring(L, -1);
+        return;
+    }
+    if (luaL_getmetafield(L, 1, "__tostring") != LUA_TNIL) {
+        lua_pop(L, 1);
+        lua_pushcfunction(L, tolstring);
+        lua_pushvalue(L, 1);
+        if (lua_pcall(L, 1, 1, 0) == LUA_OK)
+            return;
+        lua_pop(L, 1);
+    }
+    lua_pushfstring(L, "(error object is a %s value)", luaL_typename(L, 1));
+}
+
+int mf__lua_handler(lua_State *L)
+{
+    if (mf__lua_is_error(L, 1))
+        return 1;
+    lua_settop(L, 1);
+    push_text(L);
+    wrap_message(L, "error");
+    luaL_traceback(L, L, NULL, 1);
+    lua_setfield(L, 2, "traceback");
+    lua_pushvalue(L, 1);
+    lua_setfield(L, 2, "value");
+    return 1;
+}
+
+/* --- sending them -------------------------------------------------------------------------------
+ */
+
+/* Arguments: the table, the buffer. */
+static int encode_table(lua_State *L)
+{
+    mf_buffer *out = lua_touserdata(L, 2);
+    mf__encode(L, mf__lua(L)->codec, 1, 1, "error", out);
+    return 0;
+}
+
+static int try_encode(lua_State *L, mf_buffer *out)
+{
+    lua_pushcfunction(L, encode_table);
+    lua_pushvalue(L, -2);
+    lua_pushlightuserdata(L, out);
+    int status = lua_pcall(L, 2, 0, 0);
+    if (status != LUA_OK)
+        lua_pop(L, 1);
+    return status;
+}
+
+void mf__lua_encode_error(lua_State *L, mf_lua *lua, mf_buffer *out)
+{
+    static const char *const doubtful[] = {"value", "input"};
+    (void)lua;
+    luaL_checkstack(L, 8, NULL);
+    lua_createtable(L, 0, 10);
+    for (lua_pushnil(L); lua_next(L, -3); lua_pop(L, 1)) {
+        lua_pushvalue(L, -2);
+        lua_pushvalue(L, -2);
+        lua_rawset(L, -5);
+    }
+    int status = try_encode(L, out);
+    for (size_t i = 0; status != LUA_OK && i < sizeof doubtful / sizeof *doubtful; i++) {
+        lua_pushnil(L);
+        lua_setfield(L, -2, doubtful[i]);
+        status = try_encode(L, out);
+    }
+    lua_pop(L, 1);
+    if (status != LUA_OK)
+        luaL_error(L, "not enough memory to send an error");
+}

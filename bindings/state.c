@@ -1,0 +1,236 @@
+/* state.c - the context of a Lua state: see state.h. */
+#include "state.h"
+
+#include "handle.h"
+
+#include <string.h>
+
+static const char context_key, listener_key;
+
+/* --- the context --------------------------------------------------------------------------------
+ */
+
+mf_lua *mf__lua_peek(lua_State *L)
+{
+    lua_rawgetp(L, LUA_REGISTRYINDEX, &context_key);
+    mf_lua *lua = lua_touserdata(L, -1);
+    lua_pop(L, 1);
+    return lua;
+}
+
+void mf__lua_push(lua_State *L)
+{
+    lua_rawgetp(L, LUA_REGISTRYINDEX, &context_key);
+}
+
+int mf__lua_unusable(lua_State *L, const mf_lua *lua)
+{
+    if (!lua)
+        return luaL_error(L, "moonfork is not open in this Lua state");
+    if (!lua->rt)
+        return luaL_error(L, "moonfork has left this Lua state, which is being closed");
+    return luaL_error(L, "this process was forked by other means than moonfork's own: "
+                         "the queues, locks and processes of its parent are out of its reach");
+}
+
+mf_lua *mf__lua(lua_State *L)
+{
+    mf_lua *lua = mf__lua_peek(L);
+    if (!lua || !lua->rt || mf__alive(lua->rt) < 0)
+        mf__lua_unusable(L, lua);
+    return lua;
+}
+
+void mf__lua_setfuncs(lua_State *L, const luaL_Reg *functions)
+{
+    mf__lua_push(L);
+    luaL_setfuncs(L, functions, 1);
+}
+
+/* The end of the state. In a child the process goes on to mf_process_exit, which leaves. */
+static int close_context(lua_State *L)
+{
+    mf_lua *lua = lua_touserdata(L, 1);
+    mf_runtime *rt = lua->rt;
+    lua->rt = NULL;
+    mf__buffer_fini(&lua->scratch);
+    mf__buffer_fini(&lua->inherit);
+    if (!rt || lua->child)
+        return 0;
+    while (mf_process_leave(rt, false) == MF_EINTR)
+        ;
+    mf_close(rt);
+    return 0;
+}
+
+mf_lua *mf__lua_new(lua_State *L, const mf_lua_config *config, bool child)
+{
+    mf_lua *lua = lua_newuserdatauv(L, sizeof *lua, 0);
+    memset(lua, 0, sizeof *lua);
+    lua->name = "MainProcess";
+    lua->child = child;
+    if (config)
+        lua->config = *config;
+    lua_createtable(L, 0, 1);
+    lua_pushcfunction(L, close_context);
+    lua_setfield(L, -2, "__gc");
+    lua_setmetatable(L, -2);
+    return lua;
+}
+
+void mf__lua_enter(lua_State *L, mf_lua *lua, mf_runtime *rt)
+{
+    lua->rt = rt;
+    lua_rawgeti(L, LUA_REGISTRYINDEX, LUA_RIDX_MAINTHREAD);
+    lua->L = lua_tothread(L, -1);
+    lua_pop(L, 1);
+    struct mf_codec_hooks hooks = mf__handle_hooks(lua);
+    lua->codec = mf__codec_new(L, &hooks, mf__serial(rt));
+    lua_rawsetp(L, LUA_REGISTRYINDEX, &context_key);
+}
+
+void mf__lua_on_exit(mf_lua *lua, void (*on_exit)(lua_State *L, int status))
+{
+    lua->on_exit = on_exit;
+}
+
+void mf_lua_leave(lua_State *L, int failed)
+{
+    mf_lua *lua = mf__lua_peek(L);
+    if (!lua || !lua->rt || mf__alive(lua->rt) < 0)
+        return;
+    lua->left = true;
+    while (mf__lua_again(L, mf_process_leave(lua->rt, failed != 0)))
+        ;
+}
+
+/* --- arguments and outcomes ---------------------------------------------------------------------
+ */
+
+int mf__lua_fail(lua_State *L, int code)
+{
+    lua_pushnil(L);
+    lua_pushstring(L, mf_error_text(code));
+    lua_pushstring(L, mf_error_name(code));
+    return 3;
+}
+
+int mf__lua_raise(lua_State *L, int code, const char *what)
+{
+    return luaL_error(L, "%s: %s", what, mf_error_text(code));
+}
+
+static int bad_timeout(lua_State *L, int arg, const char *got, const char *hint)
+{
+    lua_pushfstring(L, "timeout in seconds expected, got %s%s%s", got, hint ? ": " : "",
+                    hint ? hint : "");
+    return luaL_argerror(L, arg, lua_tostring(L, -1));
+}
+
+int64_t mf__lua_deadline(lua_State *L, int arg, const char *hint)
+{
+    int type = lua_type(L, arg);
+    if (type <= LUA_TNIL)
+        return MF_FOREVER;
+    if (type != LUA_TNUMBER)
+        bad_timeout(L, arg, luaL_typename(L, arg), hint);
+    lua_Number seconds = lua_tonumber(L, arg);
+    if (seconds != seconds)
+        bad_timeout(L, arg, "NaN", NULL);
+    return seconds <= 0 ? 0 : mf__deadline(seconds);
+}
+
+/* Pushes a Lua function that does nothing: count hooks run only in those. */
+static void push_listener(lua_State *L)
+{
+    if (lua_rawgetp(L, LUA_REGISTRYINDEX, &listener_key) == LUA_TFUNCTION)
+        return;
+    lua_pop(L, 1);
+    if (luaL_loadbuffer(L, "", 0, "=moonfork") != LUA_OK)
+        lua_error(L);
+    lua_pushvalue(L, -1);
+    lua_rawsetp(L, LUA_REGISTRYINDEX, &listener_key);
+}
+
+void mf__lua_interrupted(lua_State *L)
+{
+    lua_State *main = mf__lua(L)->L;
+    /* A signal handler sets its hook in the main thread; this may be a coroutine. */
+    if (main != L && lua_gethook(main) != lua_gethook(L) && lua_gethook(main))
+        lua_sethook(L, lua_gethook(main), lua_gethookmask(main), lua_gethookcount(main));
+    luaL_checkstack(L, 2, NULL);
+    push_listener(L);
+    lua_call(L, 0, 0);
+}
+
+/* --- options ------------------------------------------------------------------------------------
+ */
+
+/* How many letters differ: enough to tell a slip from another word. */
+static int distance(const char *a, const char *b)
+{
+    enum { LONGEST = 24 };
+    size_t n = strlen(b);
+    int row[LONGEST + 1];
+    if (n > LONGEST || strlen(a) > LONGEST)
+        return LONGEST;
+    for (size_t j = 0; j <= n; j++)
+        row[j] = (int)j;
+    for (size_t i = 1; a[i - 1]; i++) {
+        int corner = row[0];
+        row[0] = (int)i;
+        for (size_t j = 1; j <= n; j++) {
+            int change = corner + (a[i - 1] != b[j - 1]);
+            int least = row[j] < row[j - 1] ? row[j] + 1 : row[j - 1] + 1;
+            corner = row[j];
+            row[j] = change < least ? change : least;
+        }
+    }
+    return row[n];
+}
+
+static int unknown_option(lua_State *L, int arg, const char *const *names)
+{
+    const char *key = luaL_tolstring(L, -2, NULL);
+    const char *nearest = NULL;
+    int best = 3;
+    luaL_Buffer b;
+    for (int i = 0; names[i]; i++)
+        if (distance(key, names[i]) < best) {
+            best = distance(key, names[i]);
+            nearest = names[i];
+        }
+    luaL_buffinit(L, &b);
+    lua_pushfstring(L, "unknown option '%s'", key);
+    luaL_addvalue(&b);
+    if (nearest) {
+        lua_pushfstring(L, ", did you mean '%s'?", nearest);
+        luaL_addvalue(&b);
+    }
+    luaL_addstring(&b, "; known:");
+    for (int i = 0; names[i]; i++) {
+        luaL_addchar(&b, ' ');
+        luaL_addstring(&b, names[i]);
+    }
+    luaL_pushresult(&b);
+    return luaL_argerror(L, arg, lua_tostring(L, -1));
+}
+
+static bool is_known(lua_State *L, int key, const char *const *names)
+{
+    if (lua_type(L, key) != LUA_TSTRING)
+        return false;
+    for (; *names; names++)
+        if (strcmp(lua_tostring(L, key), *names) == 0)
+            return true;
+    return false;
+}
+
+void mf__lua_check_options(lua_State *L, int arg, const char *const *names)
+{
+    luaL_checktype(L, arg, LUA_TTABLE);
+    luaL_checkstack(L, 6, NULL);
+    for (lua_pushnil(L); lua_next(L, arg); lua_pop(L, 1))
+        if (!is_known(L, -2, names))
+            unknown_option(L, arg, names);
+}

@@ -1,0 +1,97 @@
+/* system.c - the clock, the processors, and what tests want to know of the runtime. */
+#include "arena.h"
+#include "block.h"
+#include "cpu.h"
+#include "module.h"
+#include "object.h"
+#include "slot.h"
+#include "state.h"
+#include "wait.h"
+
+#include <unistd.h>
+
+#define LOOK (80 * MF_MSEC)
+
+/* Sleeps in slices while there is something to supervise meanwhile. */
+static int nap(mf_runtime *rt, int64_t deadline)
+{
+    int64_t slice = mf__now() + LOOK;
+    if (!rt->supervisors || deadline <= slice)
+        return mf__sleep_until(deadline);
+    int rc = mf__sleep_until(slice);
+    mf__wait_look_around(rt);
+    return rc;
+}
+
+static int system_sleep(lua_State *L)
+{
+    mf_lua *lua = mf__lua_upvalue(L);
+    lua_Number seconds = luaL_checknumber(L, 1);
+    luaL_argcheck(L, seconds >= 0, 1, "a time of 0 seconds or more expected");
+    int64_t deadline = mf__deadline(seconds);
+    while (mf__now() < deadline)
+        mf__lua_again(L, nap(lua->rt, deadline));
+    return 0;
+}
+
+static int system_time(lua_State *L)
+{
+    lua_pushnumber(L, (lua_Number)mf__now() / (lua_Number)MF_SECOND);
+    return 1;
+}
+
+static int system_getpid(lua_State *L)
+{
+    lua_pushinteger(L, getpid());
+    return 1;
+}
+
+static int system_cpu_count(lua_State *L)
+{
+    lua_pushinteger(L, mf__cpu_count());
+    return 1;
+}
+
+static int system_is_error(lua_State *L)
+{
+    luaL_checkany(L, 1);
+    lua_pushboolean(L, mf__lua_is_error(L, 1));
+    return 1;
+}
+
+/* --- for tests ----------------------------------------------------------------------------------
+ */
+
+static void set_count(lua_State *L, const char *name, uint64_t count)
+{
+    lua_pushinteger(L, (lua_Integer)count);
+    lua_setfield(L, -2, name);
+}
+
+static int debug_counts(lua_State *L)
+{
+    mf_runtime *rt = mf__lua_upvalue(L)->rt;
+    uint64_t slots = 0, top = atomic_load(&rt->arena->slot_top);
+    for (uint32_t i = 0; i < top; i++)
+        slots += mf__phase(atomic_load(&mf__slot_at(rt, i)->state)) != MF_SLOT_FREE;
+    lua_createtable(L, 0, 4);
+    set_count(L, "blocks", mf__block_count(rt));
+    set_count(L, "objects", mf__object_count(rt));
+    set_count(L, "slots", slots);
+    set_count(L, "late_wakes", atomic_load(&rt->arena->late_wakes));
+    return 1;
+}
+
+void mf__open_system(lua_State *L)
+{
+    static const luaL_Reg functions[] = {
+        {"sleep", system_sleep},         {"time", system_time},
+        {"getpid", system_getpid},       {"cpu_count", system_cpu_count},
+        {"is_error", system_is_error},   {NULL, NULL},
+    };
+    static const luaL_Reg debug[] = {{"counts", debug_counts}, {NULL, NULL}};
+    mf__lua_setfuncs(L, functions);
+    lua_newtable(L);
+    mf__lua_setfuncs(L, debug);
+    lua_setfield(L, -2, "debug");
+}

@@ -1,0 +1,92 @@
+/* target.c - the child of a Process: see target.h. */
+#include "target.h"
+
+#include "object.h"
+#include "transfer.h"
+
+static void decode(lua_State *L, mf_lua *lua, const uint8_t *bytes, size_t size)
+{
+    int n = mf__decode(L, lua->codec, bytes, size);
+    if (n < 0)
+        mf__decode_raise(L, lua->codec, n);
+}
+
+/* Argument: the job. Gives true and the target's results. */
+static int perform(lua_State *L)
+{
+    const struct mf_target *job = lua_touserdata(L, 1);
+    mf_lua *lua = mf__lua(L);
+    lua_settop(L, 0);
+    lua_pushboolean(L, 1);
+    decode(L, lua, job->target, job->target_size);
+    decode(L, lua, job->args, job->args_size);
+    lua_call(L, lua_gettop(L) - 2, LUA_MULTRET);
+    return lua_gettop(L);
+}
+
+/* Arguments: the results. */
+static int encode_results(lua_State *L)
+{
+    mf_lua *lua = mf__lua(L);
+    mf__encode(L, lua->codec, 1, lua_gettop(L), "result", &lua->scratch);
+    return 0;
+}
+
+/* What cannot be sent is told to whoever asks for it; the process itself has done its work. */
+static void build_results(lua_State *L, mf_lua *lua)
+{
+    lua_pushcfunction(L, encode_results);
+    lua_insert(L, 1);
+    if (lua_pcall(L, lua_gettop(L) - 1, 0, 0) == LUA_OK)
+        return;
+    mf__lua_push_error(L, "unsendable", "%s", luaL_tolstring(L, -1, NULL));
+    mf__lua_encode_error(L, lua, &lua->scratch);
+}
+
+static void build_error(lua_State *L, mf_lua *lua)
+{
+    if (!mf__lua_is_error(L, -1)) /* out of memory, say: no handler has run */
+        mf__lua_push_error(L, "error", "%s", luaL_tolstring(L, -1, NULL));
+    mf__lua_encode_error(L, lua, &lua->scratch);
+}
+
+/* Runs protected in the fresh state. */
+static int body(lua_State *L)
+{
+    struct mf_target *job = lua_touserdata(L, 1);
+    mf_lua *lua = mf__lua(L);
+    mf_queue *result;
+    bool wanted = mf__object_hold(lua->rt, job->result, MF_KIND_QUEUE, &result) == 0;
+    lua_settop(L, 0);
+    lua_pushcfunction(L, mf__lua_handler);
+    lua_pushcfunction(L, perform);
+    lua_pushlightuserdata(L, job);
+    int status = lua_pcall(L, 1, LUA_MULTRET, 1);
+    lua_remove(L, 1);
+    lua->scratch.used = 0;
+    if (status == LUA_OK)
+        build_results(L, lua);
+    else
+        build_error(L, lua);
+    if (wanted) {
+        mf_buffer message = lua->scratch; /* waiting is not needed: the queue has no bound */
+        lua->scratch = (mf_buffer){0};
+        mf__transfer_put_bytes(L, lua, result, message.data, message.used, MF_FOREVER);
+        mf__buffer_fini(&message);
+    }
+    return status == LUA_OK ? 0 : lua_error(L);
+}
+
+int mf__target_main(mf_runtime *rt, void *arg)
+{
+    struct mf_target *job = arg;
+    struct mf_lua_child child = {.parent = job->parent,
+                                 .rt = rt,
+                                 .name = job->name,
+                                 .daemon = job->daemon,
+                                 .has_seed = job->has_seed,
+                                 .seed = job->seed,
+                                 .body = body,
+                                 .arg = job};
+    return mf__lua_run_child(&child);
+}
