@@ -11,7 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { PATH_SIZE = 480, PATH_ENDS = 8 };
+enum { PATH_SIZE = 800, PATH_ENDS = 6 };
 
 struct mf_encoder *mf__encoder_take(lua_State *L, mf_codec *c, mf_buffer *out)
 {
@@ -126,15 +126,23 @@ static void path_add_frames(struct mf_encoder *e, size_t from, size_t to, char *
     }
 }
 
-/* Appends the steps outside of and with `link`; answers the number of frames outside of it. */
-static size_t path_add_links(struct mf_encoder *e, const struct mf_link *link, char *path,
-                             size_t *used)
+/* Appends the steps outside of and with `link`, the ends only if there are many: `inside` steps
+   follow. Answers the number of frames outside of it. */
+static size_t path_add_links(struct mf_encoder *e, const struct mf_link *link, int inside,
+                             char *path, size_t *used)
 {
     size_t before;
+    int outside = 0;
 
     if (link == NULL)
         return 0;
-    before = path_add_links(e, link->up, path, used);
+    before = path_add_links(e, link->up, inside + 1, path, used);
+    for (const struct mf_link *up = link->up; up != NULL && outside <= PATH_ENDS; up = up->up)
+        outside++;
+    if (outside == PATH_ENDS && inside >= PATH_ENDS)
+        path_add(path, used, ", ...");
+    if (outside >= PATH_ENDS && inside >= PATH_ENDS)
+        return link->depth;
     path_add_frames(e, before, link->depth, path, used);
     path_add(path, used, "%s%s", *used > 0 ? ", " : "", link->kind);
     if (link->name != NULL)
@@ -153,7 +161,7 @@ void mf__encode_fail(struct mf_encoder *e, const char *format, ...)
         path_add(path, &used, "%s[%d]", e->what, e->place);
     else if (e->place > 0)
         path_add(path, &used, "%s", e->what);
-    depth = path_add_links(e, e->link, path, &used);
+    depth = path_add_links(e, e->link, 0, path, &used);
     path_add_frames(e, depth, e->depth, path, &used);
     e->out->used = e->start;
     mf__encoder_give(e);
