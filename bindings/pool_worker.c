@@ -129,10 +129,19 @@ static int run_items(lua_State *L)
     }
 }
 
+/* The class of errors travels by its name in the module, which has to be loaded for that; a worker
+ * whose tasks do not use it loads it when the first one fails. */
+static void open_module(lua_State *L)
+{
+    mf_lua_open(L, NULL);
+    lua_pop(L, 1);
+}
+
 /* Writes the error object at 2 as the item's result. Stack: the run, the error. */
 static int write_error(lua_State *L)
 {
     struct run *r = lua_touserdata(L, 1);
+    open_module(L);
     lua_pushinteger(L, r->lua->rt->pid);
     lua_setfield(L, 2, "pid");
     commit(L, r, 2, 1, MF_STREAM_ERROR);
@@ -221,6 +230,7 @@ static bool is_initialized(lua_State *L, struct mf_pool_core *core, mf_lua *lua)
         lua_pop(L, 1);
         return true;
     }
+    open_module(L);
     lua_pushinteger(L, lua->rt->pid);
     lua_setfield(L, -2, "pid");
     lua->scratch.used = 0;

@@ -1,6 +1,6 @@
 -- imap.lua: the lazy maps: imap (in order) and imap_unordered, as loops and as objects.
--- Part of the module; called once with the table of internals.
-local internal = ...
+-- Part of the module; called once with the module's table and the table of internals.
+local _, internal = ...
 
 local Imap = {}
 Imap.__index = Imap
@@ -19,7 +19,7 @@ function internal.new_imap(pool, f, chunks, spread, options, ordered)
       collect = options.on_error == "collect",
       out = {}, -- by index: what came and was not fetched
       arrived = {}, -- unordered: indices in the order of arrival
-      fetched = 0, -- how many of them, or up to which index
+      arrivals = 0, -- how many of them there were
       given = 0, -- items submitted
       taken = 0, -- items fetched
       jobs = {},
@@ -58,7 +58,8 @@ function Imap:_settle(job)
          self.out[i].index = i
       end
       if not self.ordered then
-         self.arrived[#self.arrived + 1] = i
+         self.arrivals = self.arrivals + 1
+         self.arrived[self.arrivals] = i
       end
    end
    core:drop(job)

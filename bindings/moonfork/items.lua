@@ -1,6 +1,6 @@
 -- items.lua: what a pool's map takes its inputs from: a list, or a function that gives them.
--- Part of the module; called once with the table of internals, to which it adds its functions.
-local internal = ...
+-- Part of the module; called once with the module's table and the table of internals.
+local _, internal = ...
 
 local Iter = {}
 Iter.__index = Iter

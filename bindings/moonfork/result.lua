@@ -1,6 +1,6 @@
 -- result.lua: Result, what map_async, starmap_async, apply_async and submit answer.
--- Part of the module; called once with the table of internals.
-local internal = ...
+-- Part of the module; called once with the module's table and the table of internals.
+local _, internal = ...
 
 local Result = {}
 Result.__index = Result

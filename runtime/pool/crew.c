@@ -86,6 +86,13 @@ void mf__crew_ready(mf_pool *pool, uint32_t slot)
         m->ready = true;
 }
 
+void mf_pool_each(const mf_pool *pool, void (*see)(int pid, void *arg), void *arg)
+{
+    for (uint32_t i = 0; i < pool->options.processes; i++)
+        if (pool->members[i].p && mf_process_status(pool->members[i].p) == MF_PROCESS_RUNNING)
+            see(mf_process_pid(pool->members[i].p), arg);
+}
+
 /* --- settling -----------------------------------------------------------------------------------
  */
 
