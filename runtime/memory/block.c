@@ -91,8 +91,9 @@ static struct mf_block *carve(mf_runtime *rt, struct mf_class *class, uint32_t c
     struct mf_block *b = mf__at(rt, frontier(rt, class, c));
     mf__note(&rt->self->fresh, mf__offset(rt, b));
     atomic_store_explicit(&b->owner, 0, memory_order_relaxed);
-    atomic_store_explicit(&b->tag, c | MF_BLOCK_USED, memory_order_release);
+    atomic_store_explicit(&b->tag, c, memory_order_relaxed);
     mf__note(&class->carve, atomic_load_explicit(&class->carve, memory_order_relaxed) + 1);
+    atomic_store_explicit(&b->tag, c | MF_BLOCK_USED, memory_order_release);
     return b;
 }
 
