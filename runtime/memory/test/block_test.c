@@ -1,0 +1,192 @@
+/* block_test.c - blocks of every size, compared with a model; the unit map after each storm. */
+#include "check.h"
+
+#include "block.h"
+#include "process.h"
+#include "slot.h"
+#include "unit.h"
+
+#include <string.h>
+
+static mf_runtime *open_family(size_t reserve, size_t budget)
+{
+    mf_runtime *rt;
+    CHECK(mf_open(&(struct mf_arena_options){.reserve = reserve, .budget = budget}, &rt) == 0);
+    return rt;
+}
+
+static void note_run(mf_runtime *rt, uint32_t unit, uint32_t n, uint32_t tag, void *arg)
+{
+    uint32_t *end = arg;
+    (void)tag;
+    CHECK(n > 0 && unit >= *end && unit + n <= rt->arena->units.top);
+    *end = unit + n;
+}
+
+/* Walks the map by lengths from unit 0 to top, and counts what is in use. */
+static void check_map(mf_runtime *rt)
+{
+    struct mf_unit_pool *u = &rt->arena->units;
+    const _Atomic uint32_t *map = mf__at(rt, rt->arena->map_at);
+    uint32_t used = 0, i = 0, end = 0;
+    while (i < u->top) {
+        uint32_t n = mf__units_length(rt, i);
+        CHECK(n > 0 && i + n <= u->top);
+        used += map[i] >> 31 ? n : 0;
+        for (uint32_t k = i + 1; k < i + n; k++)
+            CHECK(map[k] == 0);
+        i += n;
+    }
+    CHECK(i == u->top && used == u->used && used <= u->budget && u->top <= u->max);
+    mf__units_each(rt, note_run, &end);
+}
+
+static void check_at_rest(mf_runtime *rt)
+{
+    CHECK(rt->self->fresh == 0 && rt->self->hand == 0 && rt->self->run == 0);
+    CHECK(rt->self->segment == 0 && rt->self->busy == 0 && rt->self->seq == MF_NO_SEQ);
+    CHECK(mf__block_count(rt) == 0 && rt->self->owned == 0);
+    check_map(rt);
+}
+
+static void a_block_has_room_for_its_size_and_stands_on_16_bytes(void)
+{
+    mf_runtime *rt = open_family(0, 256 << 20);
+    for (size_t size = 0; size < 200000; size += size < 5000 ? 1 : 997) {
+        struct mf_block *b = mf__block_new(rt, size, rt->slot);
+        CHECK(b && (uintptr_t)b->payload % 16 == 0 && mf__block_room(rt, b) >= size);
+        CHECK(size < 200 || size > 32000 || mf__block_room(rt, b) < size + size / 4 + 16);
+        memset(b->payload, 0xa5, mf__block_room(rt, b));
+        mf__block_free(rt, b);
+    }
+    check_at_rest(rt);
+    mf_close(rt);
+}
+
+static void a_size_beyond_the_arena_gives_null(void)
+{
+    mf_runtime *rt = open_family(64 << 20, 32 << 20);
+    CHECK(!mf__block_new(rt, SIZE_MAX, rt->slot) && !mf__block_new(rt, SIZE_MAX - 15, rt->slot));
+    CHECK(!mf__block_new(rt, (size_t)1 << 40, rt->slot) && !mf__block_new(rt, 33 << 20, rt->slot));
+    struct mf_block *b = mf__block_new(rt, 31 << 20, rt->slot);
+    CHECK(b);
+    mf__block_free(rt, b);
+    mf__block_free(rt, NULL);
+    check_at_rest(rt);
+    mf_close(rt);
+}
+
+struct model {
+    struct mf_block *b;
+    size_t size;
+    uint8_t byte;
+};
+
+static void paint(struct model *m)
+{
+    memset(m->b->payload, m->byte, m->size < 4096 ? m->size : 4096);
+    if (m->size)
+        m->b->payload[m->size - 1] = m->byte;
+}
+
+static void look(const struct model *m)
+{
+    for (size_t i = 0; i < m->size && i < 4096; i += 61)
+        CHECK(m->b->payload[i] == m->byte);
+    CHECK(!m->size || m->b->payload[m->size - 1] == m->byte);
+}
+
+static size_t random_size(unsigned *state)
+{
+    unsigned kind = check_random(state) % 16;
+    unsigned limit = kind < 10 ? 300 : kind < 14 ? 40000 : kind < 15 ? 300000 : 3000000;
+    return check_random(state) % limit;
+}
+
+static void a_storm_of_blocks_keeps_every_byte_apart(void)
+{
+    mf_runtime *rt = open_family(0, 128 << 20);
+    static struct model model[500];
+    unsigned state = 1, refused = 0;
+    for (int step = 0; step < 200000; step++) {
+        struct model *m = &model[check_random(&state) % 500];
+        if (m->b) {
+            look(m);
+            mf__block_free(rt, m->b);
+            m->b = NULL;
+            continue;
+        }
+        m->size = random_size(&state);
+        m->byte = (uint8_t)step;
+        m->b = mf__block_new(rt, m->size, step % 7 ? rt->slot : MF_IN_HAND);
+        refused += !m->b;
+        if (!m->b)
+            continue;
+        if (step % 7 == 0)
+            mf__block_from_hand(rt, m->b);
+        paint(m);
+        if (step % 5000 == 0)
+            check_map(rt);
+    }
+    uint64_t live = 0;
+    for (int i = 0; i < 500; i++)
+        live += model[i].b != NULL;
+    CHECK(refused == 0 && mf__block_count(rt) == live && rt->self->owned == live);
+    for (int i = 0; i < 500; i++)
+        mf__block_free(rt, model[i].b);
+    check_at_rest(rt);
+    mf_close(rt);
+}
+
+/* Takes blocks of a size until there are no more, then gives them back. */
+static unsigned exhaust(mf_runtime *rt, size_t size)
+{
+    static struct mf_block *got[1 << 17];
+    unsigned n = 0;
+    while (n < 1 << 17 && (got[n] = mf__block_new(rt, size, rt->slot)) != NULL)
+        n++;
+    CHECK(n < 1 << 17);
+    check_map(rt);
+    for (unsigned i = 0; i < n; i++)
+        mf__block_free(rt, got[i % 2 ? i : n - 1 - (n - 1) % 2 - i]);
+    check_at_rest(rt);
+    return n;
+}
+
+static void an_exhausted_budget_gives_null_and_recovers(void)
+{
+    mf_runtime *rt = open_family(64 << 20, 16 << 20);
+    unsigned large = exhaust(rt, 1 << 20), odd = exhaust(rt, 100000);
+    CHECK(large == 15 && odd == 128);
+    CHECK(exhaust(rt, 1 << 20) == large && exhaust(rt, 100000) == odd);
+    unsigned small = exhaust(rt, 1000);
+    CHECK(small > 10000 && exhaust(rt, 1000) == small);
+    CHECK(!mf__block_new(rt, 1 << 20, rt->slot)); /* small memory stays in its class */
+    mf_close(rt);
+}
+
+static void neighbours_that_are_free_become_one_run(void)
+{
+    mf_runtime *rt = open_family(64 << 20, 16 << 20);
+    struct mf_block *b[16];
+    for (int i = 0; i < 16; i++)
+        CHECK((b[i] = mf__block_new(rt, 900000, rt->slot)) != NULL);
+    for (int i = 0; i < 16; i += 2)
+        mf__block_free(rt, b[i]);
+    for (int i = 1; i < 16; i += 2)
+        mf__block_free(rt, b[i]);
+    struct mf_block *all = mf__block_new(rt, 15 << 20, rt->slot);
+    CHECK(all);
+    mf__block_free(rt, all);
+    mf_close(rt);
+}
+
+int main(void)
+{
+    RUN(a_block_has_room_for_its_size_and_stands_on_16_bytes);
+    RUN(a_size_beyond_the_arena_gives_null);
+    RUN(a_storm_of_blocks_keeps_every_byte_apart);
+    RUN(an_exhausted_budget_gives_null_and_recovers);
+    RUN(neighbours_that_are_free_become_one_run);
+    return 0;
+}

@@ -1,0 +1,152 @@
+/* platform_test.c - errors, time, descriptors and processors. */
+#include "check.h"
+
+#include "clock.h"
+#include "cpu.h"
+#include "entropy.h"
+#include "error.h"
+#include "fd.h"
+#include "futex.h"
+#include "pidfd.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <math.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <string.h>
+#include <sys/wait.h>
+
+static void every_error_has_a_name_and_a_text(void)
+{
+#define ONE(code, value, name, text)                                                               \
+    CHECK(code == (value) && strcmp(mf_error_name(code), name) == 0);                              \
+    CHECK(strcmp(mf_error_text(code), text) == 0);
+    MF_ERRORS(ONE)
+#undef ONE
+    CHECK(strcmp(mf_error_name(0), "ok") == 0 && strcmp(mf_error_name(7), "ok") == 0);
+    CHECK(strcmp(mf_error_name(-99), "error") == 0 && mf_error_text(-99) != NULL);
+}
+
+static void a_deadline_is_ahead_by_its_seconds(void)
+{
+    int64_t before = mf__now(), deadline = mf__deadline(2.5), after = mf__now();
+    CHECK(deadline >= before + 2500 * MF_MSEC && deadline <= after + 2500 * MF_MSEC);
+}
+
+static void a_deadline_of_no_seconds_has_passed(void)
+{
+    CHECK(mf__deadline(0) == 0 && mf__deadline(-1) == 0 && mf__deadline(-INFINITY) == 0);
+}
+
+static void a_deadline_out_of_range_is_for_ever(void)
+{
+    CHECK(mf__deadline(NAN) == MF_FOREVER && mf__deadline(INFINITY) == MF_FOREVER);
+    CHECK(mf__deadline(1e300) == MF_FOREVER && mf__deadline(8.9e9) != MF_FOREVER);
+}
+
+static void sleeping_ends_at_the_deadline(void)
+{
+    int64_t deadline = mf__now() + 2 * MF_MSEC;
+    CHECK(mf__sleep_until(deadline) == 0 && mf__now() >= deadline);
+    CHECK(mf__sleep_until(0) == 0);
+}
+
+static void a_futex_gives_timeout_or_returns_at_once(void)
+{
+    _Atomic uint32_t word = 3;
+    CHECK(mf__futex_wait(&word, 4, MF_FOREVER) == 0);
+    CHECK(mf__futex_wait(&word, 3, mf__now() + MF_MSEC) == MF_ETIMEOUT);
+    CHECK(mf__futex_wait(&word, 3, 0) == MF_ETIMEOUT);
+    CHECK(mf__futex_wake(&word, 1) == 0);
+}
+
+static bool is_open(int fd)
+{
+    return fcntl(fd, F_GETFD) >= 0;
+}
+
+static void closing_all_descriptors_spares_the_kept_ones(void)
+{
+    pid_t pid = fork();
+    if (pid == 0) {
+        int fd = open("/dev/null", O_RDONLY);
+        for (int to = 10; to < 60; to++)
+            dup2(fd, to);
+        const int keep[] = {40, 12, 40, 11, 59, -1, 1};
+        mf__fd_close_all(keep, sizeof keep / sizeof *keep);
+        bool good = is_open(0) && is_open(1) && is_open(2);
+        for (int to = 3; to < 100; to++)
+            good = good && is_open(to) == (to == 40 || to == 12 || to == 11 || to == 59);
+        mf__fd_close_all(NULL, 0);
+        _exit(good && !is_open(40) && is_open(2) ? 0 : 1);
+    }
+    int status;
+    CHECK(waitpid(pid, &status, 0) == pid && status == 0);
+}
+
+static void null_takes_the_place_of_an_open_or_closed_descriptor(void)
+{
+    pid_t pid = fork();
+    if (pid == 0) {
+        char c;
+        bool good = mf__fd_null(0) == 0 && read(0, &c, 1) == 0;
+        close(0);
+        good = good && mf__fd_null(0) == 0 && read(0, &c, 1) == 0;
+        _exit(good && fcntl(0, F_GETFD) == 0 ? 0 : 1);
+    }
+    int status;
+    CHECK(waitpid(pid, &status, 0) == pid && status == 0);
+}
+
+static void a_pidfd_tells_the_end_of_a_child(void)
+{
+    pid_t pid = fork();
+    if (pid == 0) {
+        pause();
+        _exit(0);
+    }
+    int fd = mf__pidfd_open(pid), status;
+    CHECK(fd >= 3 && fcntl(fd, F_GETFD) == FD_CLOEXEC);
+    CHECK(mf__pidfd_wait(fd, 0) == MF_ETIMEOUT);
+    CHECK(mf__pidfd_wait(fd, mf__now() + MF_MSEC) == MF_ETIMEOUT);
+    kill(pid, SIGKILL);
+    CHECK(mf__pidfd_wait(fd, MF_FOREVER) == 0);
+    CHECK(waitpid(pid, &status, 0) == pid);
+    close(fd);
+    CHECK(mf__pidfd_open(pid) == MF_ESYS);
+}
+
+static void the_processors_are_those_of_the_affinity_mask(void)
+{
+    cpu_set_t old, now;
+    int before = mf__cpu_count();
+    CHECK(before >= 1 && before <= CPU_SETSIZE);
+    CHECK(mf__cpu_pin(&old) == 0);
+    CHECK(mf__cpu_count() == 1);
+    mf__cpu_unpin(&old);
+    CHECK(sched_getaffinity(0, sizeof now, &now) == 0 && CPU_EQUAL(&old, &now));
+    CHECK(mf__cpu_count() == before);
+    CHECK(mf__memory_limit() >= 1 << 20);
+}
+
+static void random_numbers_differ(void)
+{
+    CHECK(mf__entropy() != mf__entropy());
+}
+
+int main(void)
+{
+    RUN(every_error_has_a_name_and_a_text);
+    RUN(a_deadline_is_ahead_by_its_seconds);
+    RUN(a_deadline_of_no_seconds_has_passed);
+    RUN(a_deadline_out_of_range_is_for_ever);
+    RUN(sleeping_ends_at_the_deadline);
+    RUN(a_futex_gives_timeout_or_returns_at_once);
+    RUN(closing_all_descriptors_spares_the_kept_ones);
+    RUN(null_takes_the_place_of_an_open_or_closed_descriptor);
+    RUN(a_pidfd_tells_the_end_of_a_child);
+    RUN(the_processors_are_those_of_the_affinity_mask);
+    RUN(random_numbers_differ);
+    return 0;
+}
