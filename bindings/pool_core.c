@@ -398,7 +398,9 @@ static int core_state(lua_State *L)
     lua_pushstring(L, names[mf_pool_state(core->pool)]);
     lua_pushinteger(L, mf_pool_pending(core->pool));
     const void *bytes = mf_pool_broken(core->pool, &size, &status);
-    if (!bytes || mf__decode(L, core->lua->codec, bytes, size) != 1)
+    if (bytes && mf__decode(L, core->lua->codec, bytes, size) == 1)
+        mf__lua_bless_error(L);
+    else
         lua_pushinteger(L, status);
     return 3;
 }

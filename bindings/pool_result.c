@@ -119,8 +119,12 @@ static int next_item(lua_State *L, struct cursor *c)
     }
     enum mf_stream_kind kind = MF_STREAM_VALUES;
     int n = mf__stream_next(L, c->lua->codec, &c->reader, &kind);
-    if (n >= 0)
-        return kind == MF_STREAM_ERROR ? -1 : n;
+    if (n >= 0 && kind == MF_STREAM_VALUES)
+        return n;
+    if (n == 1) {
+        mf__lua_bless_error(L);
+        return -1;
+    }
     mf__lua_push_error(L, "unsendable", "the result cannot be read here (%s)",
                        n == MF_DECODE_FAILED ? "its modules or hooks fail" : "corrupt");
     return -1;

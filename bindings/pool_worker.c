@@ -129,37 +129,28 @@ static int run_items(lua_State *L)
     }
 }
 
-/* The class of errors travels by its name in the module, which has to be loaded for that; a worker
- * whose tasks do not use it loads it when the first one fails. */
-static void open_module(lua_State *L)
-{
-    mf_lua_open(L, NULL);
-    lua_pop(L, 1);
-}
-
-/* Writes the error object at 2 as the item's result. Stack: the run, the error. */
+/* Writes the error object at 2 as the item's result: a plain table, to which the reader gives its
+ * class again. Stack: the run, the error. */
 static int write_error(lua_State *L)
 {
     struct run *r = lua_touserdata(L, 1);
-    open_module(L);
+    lua_createtable(L, 0, 8);
+    for (lua_pushnil(L); lua_next(L, 2); lua_pop(L, 1)) {
+        lua_pushvalue(L, -2);
+        lua_pushvalue(L, -2);
+        lua_rawset(L, 3);
+    }
     lua_pushinteger(L, r->lua->rt->pid);
-    lua_setfield(L, 2, "pid");
-    commit(L, r, 2, 1, MF_STREAM_ERROR);
+    lua_setfield(L, 3, "pid");
+    commit(L, r, 3, 1, MF_STREAM_ERROR);
     return 0;
 }
 
-/* The same with what is left when the error cannot be sent as it is: its text. */
+/* The same without the thrown value, which may be what cannot be sent. */
 static int write_plain_error(lua_State *L)
 {
-    lua_getfield(L, 2, "message");
-    lua_getfield(L, 2, "traceback");
-    mf__lua_push_error(L, "error", "%s", luaL_tolstring(L, 3, NULL));
-    if (lua_isstring(L, 4)) {
-        lua_pushvalue(L, 4);
-        lua_setfield(L, -2, "traceback");
-    }
-    lua_replace(L, 2);
-    lua_settop(L, 2);
+    lua_pushnil(L);
+    lua_setfield(L, 2, "value");
     return write_error(L);
 }
 
@@ -230,7 +221,6 @@ static bool is_initialized(lua_State *L, struct mf_pool_core *core, mf_lua *lua)
         lua_pop(L, 1);
         return true;
     }
-    open_module(L);
     lua_pushinteger(L, lua->rt->pid);
     lua_setfield(L, -2, "pid");
     lua->scratch.used = 0;
