@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 #define STDOUT_ROOM (64 * 1024)
@@ -284,6 +285,15 @@ static int protected_report(lua_State *L)
     return 0;
 }
 
+/* Lines up to this length are one write. Not from malloc, which tidies up the parent's heap for a
+ * block of this size: that would copy all its pages. */
+static void widen_stdout(void)
+{
+    void *room = mmap(NULL, STDOUT_ROOM, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (room != MAP_FAILED)
+        setvbuf(stdout, room, _IOLBF, STDOUT_ROOM);
+}
+
 int mf__lua_run_child(const struct mf_lua_child *child)
 {
     lua_State *L = luaL_newstate();
@@ -291,8 +301,7 @@ int mf__lua_run_child(const struct mf_lua_child *child)
         fputs("moonfork: not enough memory for the state of a child\n", stderr);
         return 1;
     }
-    char *room = malloc(STDOUT_ROOM); /* stdout's from now on */
-    setvbuf(stdout, room, _IOLBF, room ? STDOUT_ROOM : BUFSIZ);
+    widen_stdout();
     on_exit(leave_at_exit, child->rt);
     lua_pushcfunction(L, mf__lua_handler);
     lua_pushcfunction(L, live);

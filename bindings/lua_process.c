@@ -555,7 +555,6 @@ static void push_outcome(lua_State *L, mf_lua *lua, struct process *s)
     if (n > 0 && lua_isboolean(L, outcome + 2)) {
         for (int i = n; i > 1; i--)
             lua_rawseti(L, outcome, i - 1);
-        set_integer(L, "n", 0);
         lua_settop(L, outcome);
         set_integer(L, "n", n - 1);
         return;
