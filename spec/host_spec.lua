@@ -335,6 +335,29 @@ describe("a signal", function()
             interrupted(ready .. "while true do end", "kill -HUP $pid"))
     end)
 
+    it("ends the children with the script", function()
+        local script = [[
+            io.stdout:setvbuf "no"
+            local mp = require "moonfork"
+            local children = { mp.spawn(mp.sleep, 100), mp.spawn(function() while true do end end) }
+            print("ready\n" .. children[1].pid .. "\t" .. children[2].pid)
+            children[1]:join()]]
+        local out = interrupted(script, "kill -INT $pid")
+        local first, second = out:match "^(%d+)\t(%d+)\n"
+        assert.equal(one_line, (out:gsub("^[^\n]*\n", "")))
+        assert.equal("gone\ngone\n", run(("kill -0 %s || echo gone; kill -0 %s || echo gone")
+            :format(first, second)).out)
+    end)
+
+    it("ends the children that a script which is done waits for", function()
+        assert.equal(one_line, interrupted([[
+            local mp = require "moonfork"
+            mp.spawn(mp.sleep, 100)
+            io.stdout:setvbuf "no"
+            local last <close> = setmetatable({}, { __close = function() print "ready" end })
+            ]], "kill -INT $pid"))
+    end)
+
     it("closes what is to be closed", function()
         local script = [[
             local x <close> = setmetatable({}, { __close = function() print "closed" end })

@@ -47,7 +47,7 @@ void mf__help_usage(const char *command)
 
 void mf__help_about(void)
 {
-    puts("moonfork " MF_VERSION " (" LUA_RELEASE ")");
+    puts("moonfork " MF_HOST_VERSION " (" LUA_RELEASE ")");
 }
 
 void mf__help_lua_version(void)
