@@ -1,8 +1,6 @@
 /* The globals that a Lua function reads; see bytecode.h. May include: libc only. */
 #include "bytecode.h"
 
-#include "buffer.h"
-
 #include <string.h>
 
 /* What every dump of a Lua that we can read begins with: signature, version 5.4, format 0, check
@@ -33,7 +31,7 @@ struct text {
 struct reader {
     const uint8_t *at, *end;
     bool ok; /* false: the dump was not what it should be; all further reads give zeroes */
-    mf_buffer constants; /* struct text of the functions being read, outermost first */
+    mf_buffer *constants; /* struct text of the functions being read, outermost first */
     mf_bytecode_found *found;
     void *ctx;
 };
@@ -89,7 +87,7 @@ static struct text take_text(struct reader *r)
 
 static void take_constants(struct reader *r, struct function *f)
 {
-    f->first_constant = r->constants.used / sizeof(struct text);
+    f->first_constant = r->constants->used / sizeof(struct text);
     f->constants = take_size(r);
     for (size_t i = 0; r->ok && i < f->constants; i++) {
         struct text t = {NULL, 0};
@@ -103,7 +101,7 @@ static void take_constants(struct reader *r, struct function *f)
         case K_LONG: t = take_text(r); break;
         default: r->ok = false;
         }
-        r->ok = r->ok && mf__buffer_append(&r->constants, &t, sizeof t);
+        r->ok = r->ok && mf__buffer_append(r->constants, &t, sizeof t);
     }
 }
 
@@ -115,7 +113,7 @@ static void report(struct reader *r, const struct function *f, unsigned upvalue,
 
     if (environment == MF_NO_ENVIRONMENT || index >= f->constants)
         return;
-    memcpy(&t, r->constants.data + (f->first_constant + index) * sizeof t, sizeof t);
+    memcpy(&t, r->constants->data + (f->first_constant + index) * sizeof t, sizeof t);
     if (t.bytes != NULL)
         r->found(r->ctx, environment, t.bytes, t.size);
 }
@@ -183,7 +181,7 @@ static void take_function(struct reader *r, const int16_t *given, bool outermost
 {
     int16_t mapped[MF_UPVALUES];
     struct function f = {.environments = outermost ? given : mapped};
-    size_t constants = r->constants.used, upvalues;
+    size_t constants = r->constants->used, upvalues;
 
     take_text(r); /* source */
     take_size(r); /* first and last line */
@@ -206,13 +204,18 @@ static void take_function(struct reader *r, const int16_t *given, bool outermost
     for (size_t n = take_size(r); r->ok && n > 0; n--)
         take_function(r, f.environments, false);
     skip_debug(r);
-    r->constants.used = constants;
+    r->constants->used = constants;
 }
 
 bool mf__bytecode_globals(const uint8_t *dump, size_t size, const int16_t environments[MF_UPVALUES],
-                          mf_bytecode_found *found, void *ctx)
+                          mf_buffer *scratch, mf_bytecode_found *found, void *ctx)
 {
-    struct reader r = {.at = dump, .end = dump + size, .ok = true, .found = found, .ctx = ctx};
+    struct reader r = {.at = dump,
+                       .end = dump + size,
+                       .ok = true,
+                       .constants = scratch,
+                       .found = found,
+                       .ctx = ctx};
     const uint8_t *head = take(&r, sizeof header);
     int64_t integer;
     double number;
@@ -227,7 +230,7 @@ bool mf__bytecode_globals(const uint8_t *dump, size_t size, const int16_t enviro
     take_byte(&r); /* number of upvalues, which the function repeats */
     if (integer != 0x5678 || number != 370.5)
         return false;
+    scratch->used = 0;
     take_function(&r, environments, true);
-    mf__buffer_fini(&r.constants);
     return r.ok && r.at == r.end;
 }

@@ -7,6 +7,8 @@
 #ifndef MF_BYTECODE_H
 #define MF_BYTECODE_H
 
+#include "buffer.h"
+
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -20,9 +22,10 @@ typedef void mf_bytecode_found(void *ctx, int environment, const char *name, siz
  * Calls `found` for every name that the dumped function, or one nested in it, reads from an upvalue
  * which is an environment: environments[i] is the caller's number of the environment that the
  * function's upvalue i (from 0) is, or MF_NO_ENVIRONMENT. Reads by a constant name only: `x`, not
- * `_ENV[k]`. False: the dump is not of a kind that this knows, or there is no memory.
+ * `_ENV[k]`. `scratch` is the caller's working memory, kept for the next call, so that `found` may
+ * leave by a longjmp. False: the dump is not of a kind that this knows, or there is no memory.
  */
 bool mf__bytecode_globals(const uint8_t *dump, size_t size, const int16_t environments[MF_UPVALUES],
-                          mf_bytecode_found *found, void *ctx);
+                          mf_buffer *scratch, mf_bytecode_found *found, void *ctx);
 
 #endif

@@ -76,6 +76,7 @@ struct mf_encoder {
     struct mf_environment environments[MF_ENVIRONMENTS]; /* of the functions of this body */
     int environment_count;
     mf_buffer own_out; /* `out` of messages that are copied on: captures, stream items */
+    mf_buffer scratch; /* of bytecode.c */
     struct mf_encoder *next_spare, *next;
 };
 

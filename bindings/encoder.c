@@ -59,6 +59,7 @@ void mf__encoder_free(struct mf_encoder *e)
     free(e->frames);
     free(e->handles);
     mf__buffer_fini(&e->own_out);
+    mf__buffer_fini(&e->scratch);
     free(e);
 }
 

@@ -85,7 +85,7 @@ static void find_globals(struct mf_encoder *e, size_t start, const int16_t *envi
 
     if (e->environment_count == 0)
         return;
-    if (!mf__bytecode_globals(dump, size, environments, on_global, e))
+    if (!mf__bytecode_globals(dump, size, environments, &e->scratch, on_global, e))
         mf__encode_fail(e, "cannot find the globals of a function: this Lua's bytecode is of an "
                            "unknown kind");
 }
