@@ -2,7 +2,6 @@
 #include "crew.h"
 #include "object.h"
 
-#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -175,8 +174,7 @@ static void kill_overdue(mf_pool *pool)
         if (limit_of(pool, m, &word) > mf__now())
             continue;
         m->overdue = word;
-        mf_process_signal(m->p, SIGKILL);
-        mf_process_join(pool->rt, m->p, mf__deadline(1));
+        mf_process_end(pool->rt, m->p, 0);
     }
 }
 
@@ -215,13 +213,6 @@ void mf__crew_leaving(mf_pool *pool, uint32_t slot)
 /* --- ending -------------------------------------------------------------------------------------
  */
 
-static void signal_all(mf_pool *pool, int signal)
-{
-    for (uint32_t i = 0; i < pool->options.processes; i++)
-        if (pool->members[i].p)
-            mf_process_signal(pool->members[i].p, signal);
-}
-
 int mf__crew_join(mf_pool *pool, int64_t deadline)
 {
     for (uint32_t i = 0; i < pool->options.processes; i++) {
@@ -235,21 +226,13 @@ int mf__crew_join(mf_pool *pool, int64_t deadline)
     return 0;
 }
 
-/* mf__crew_join whatever signal handlers run meanwhile. */
-static int join_firmly(mf_pool *pool, int64_t deadline)
-{
-    int rc;
-    do
-        rc = mf__crew_join(pool, deadline);
-    while (rc == MF_EINTR);
-    return rc;
-}
-
 void mf__crew_end(mf_pool *pool, double grace)
 {
-    signal_all(pool, SIGTERM);
-    if (join_firmly(pool, mf__deadline(grace)) == 0)
-        return;
-    signal_all(pool, SIGKILL);
-    join_firmly(pool, mf__deadline(1));
+    mf_process *list[MF_SLOTS];
+    size_t n = 0;
+    for (uint32_t i = 0; i < pool->options.processes && n < MF_SLOTS; i++)
+        if (pool->members[i].p)
+            list[n++] = pool->members[i].p;
+    mf__process_end_many(pool->rt, list, n, grace);
+    mf__crew_join(pool, 0);
 }

@@ -2,6 +2,7 @@
 #include "process.h"
 
 #include "death.h"
+#include "descendants.h"
 #include "fork.h"
 #include "lock.h"
 #include "object.h"
@@ -31,7 +32,7 @@ struct mf_process {
     int status; /* MF_PROCESS_RUNNING until it is finished; then `end` */
     int end;
     uint64_t task, link; /* of its slot, read before that was freed */
-    bool daemon, forgotten, killed;
+    bool daemon, forgotten;
     bool reaped; /* and its death is perhaps not settled yet */
 };
 
@@ -267,14 +268,28 @@ uint64_t mf__process_last_link(const mf_process *p)
     return p->link;
 }
 
-void mf_process_signal(mf_process *p, int signal)
+static void send_signal(mf_process *p, int signal)
 {
-    if (p->status != MF_PROCESS_RUNNING || p->reaped)
-        return;
     if (p->pidfd >= 0)
         syscall(SYS_pidfd_send_signal, p->pidfd, signal, NULL, 0);
     else
         kill(p->pid, signal); /* not reaped by us: as far as can be told, the pid is the child's */
+}
+
+static bool is_running(const mf_process *p)
+{
+    return p->status == MF_PROCESS_RUNNING && !p->reaped;
+}
+
+void mf_process_signal(mf_process *p, int signal)
+{
+    struct mf_descendants programs = {0};
+    if (!is_running(p))
+        return;
+    if (signal == SIGTERM || signal == SIGKILL)
+        mf__descendants_note(&programs, p->pid);
+    send_signal(p, signal);
+    mf__descendants_end(&programs, signal);
 }
 
 /* Joins whatever signal handlers run meanwhile; the deadline bounds it. */
@@ -287,13 +302,30 @@ static int join_firmly(mf_runtime *rt, mf_process *p, int64_t deadline)
     return rc;
 }
 
+/* Asks them all first, so that their graces run side by side. The programs that they have started
+ * are killed last, whether they were asked with them or not. */
+void mf__process_end_many(mf_runtime *rt, mf_process **list, size_t n, double grace)
+{
+    struct mf_descendants programs = {0};
+    for (size_t i = 0; i < n; i++) {
+        if (!is_running(list[i]))
+            continue;
+        mf__descendants_note(&programs, list[i]->pid);
+        send_signal(list[i], SIGTERM);
+    }
+    int64_t deadline = mf__deadline(grace);
+    for (size_t i = 0; i < n; i++) {
+        if (join_firmly(rt, list[i], deadline) == 0)
+            continue;
+        send_signal(list[i], SIGKILL);
+        join_firmly(rt, list[i], mf__deadline(GRACE));
+    }
+    mf__descendants_end(&programs, SIGKILL);
+}
+
 void mf_process_end(mf_runtime *rt, mf_process *p, double grace)
 {
-    mf_process_signal(p, SIGTERM);
-    if (join_firmly(rt, p, mf__deadline(grace)) == 0)
-        return;
-    mf_process_signal(p, SIGKILL);
-    join_firmly(rt, p, mf__deadline(GRACE));
+    mf__process_end_many(rt, &p, 1, grace);
 }
 
 void mf_process_free(mf_runtime *rt, mf_process *p)
@@ -319,39 +351,24 @@ static bool is_to_end(const mf_process *p, bool now)
     return p->daemon || now;
 }
 
-/* The next child to end that was not killed yet. Joining one may free others: each round begins
- * anew. */
-static mf_process *next_to_end(mf_runtime *rt, bool now)
-{
-    for (mf_process *p = rt->children; p; p = p->next)
-        if (is_to_end(p, now) && !p->killed)
-            return p;
-    return NULL;
-}
-
 static void free_if_forgotten(mf_process *p)
 {
     if (p->forgotten)
         free(p);
 }
 
-/* Asks all at once, so that the grace periods run side by side. */
-static void end_many(mf_runtime *rt, bool now)
+/* Ends the daemons, or all. The list is made before: a join takes its process off rt->children. */
+static void end_children(mf_runtime *rt, bool now)
 {
-    int64_t deadline = mf__deadline(GRACE);
-    for (mf_process *p = rt->children; p; p = p->next)
+    mf_process *list[MF_SLOTS];
+    size_t n = 0;
+    for (mf_process *p = rt->children; p && n < MF_SLOTS; p = p->next)
         if (is_to_end(p, now))
-            mf_process_signal(p, SIGTERM);
-    for (mf_process *p; (p = next_to_end(rt, now)) != NULL;) {
-        int rc = join_firmly(rt, p, deadline);
-        if (rc < 0) {
-            p->killed = true;
-            mf_process_signal(p, SIGKILL);
-            rc = join_firmly(rt, p, mf__deadline(GRACE));
-        }
-        if (rc == 0)
-            free_if_forgotten(p);
-    }
+            list[n++] = p;
+    mf__process_end_many(rt, list, n, GRACE);
+    for (size_t i = 0; i < n; i++)
+        if (list[i]->status != MF_PROCESS_RUNNING)
+            free_if_forgotten(list[i]);
 }
 
 int mf_process_leave(mf_runtime *rt, bool now)
@@ -359,7 +376,7 @@ int mf_process_leave(mf_runtime *rt, bool now)
     if (mf__alive(rt) < 0)
         return 0;
     rt->supervising = true; /* nobody replaces those that are ended now */
-    end_many(rt, now);
+    end_children(rt, now);
     while (rt->children) {
         mf_process *p = rt->children;
         int rc = mf_process_join(rt, p, MF_FOREVER);

@@ -68,11 +68,16 @@ bool mf__process_is_over(const mf_process *p);
 uint64_t mf__process_last_task(const mf_process *p);
 uint64_t mf__process_last_link(const mf_process *p);
 
-/* Sends a signal, if it is still there: never to a pid that was reused. */
+/* Sends a signal, if it is still there: never to a pid that was reused. SIGTERM and SIGKILL go to
+ * the programs that it has started too. */
 void mf_process_signal(mf_process *p, int signal);
 
-/* Ends a child: SIGTERM, and SIGKILL when it lives after the grace period; then joins. */
+/* Ends a child: SIGTERM, and SIGKILL when it lives after the grace period; then joins. The programs
+ * that it has started are killed too. Bounded by grace and a second. */
 void mf_process_end(mf_runtime *rt, mf_process *p, double grace);
+
+/* The same for many, whose graces run side by side. */
+void mf__process_end_many(mf_runtime *rt, mf_process **list, size_t n, double grace);
 
 /* Gives the handle up; NULL is fine. A child that still runs stays a child: it is reaped later. */
 void mf_process_free(mf_runtime *rt, mf_process *p);
