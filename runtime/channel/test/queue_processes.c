@@ -1,0 +1,231 @@
+/* queue_processes.c - producers and consumers as processes: every byte once, in order; and deaths
+ * of those who sleep. */
+#include "check.h"
+
+#include "object.h"
+#include "process.h"
+#include "queue.h"
+
+#include <sched.h>
+#include <signal.h>
+#include <string.h>
+
+#define EACH 60000u
+#define PRODUCERS 2
+
+static mf_runtime *rt;
+static mf_queue *work, *done;
+
+static mf_process *start(int (*main)(mf_runtime *rt, void *arg), void *arg)
+{
+    mf_process *p;
+    const uint64_t handles[] = {mf__object_handle(rt, work), mf__object_handle(rt, done)};
+    struct mf_start s = {.main = main, .arg = arg, .handles = handles, .handle_count = 2};
+    CHECK(mf_process_start(rt, &s, &p) == 0);
+    return p;
+}
+
+static void end(mf_process *p, int status)
+{
+    CHECK(mf_process_join(rt, p, MF_FOREVER) == 0);
+    CHECK(mf_process_status(p) == status);
+    mf_process_free(rt, p);
+}
+
+static void open_queues(uint64_t capacity)
+{
+    CHECK(mf_open(&(struct mf_arena_options){.reserve = 1u << 30, .budget = 256u << 20}, &rt) == 0);
+    CHECK(mf_queue_new(rt, capacity, &work) == 0 && mf_queue_new(rt, 0, &done) == 0);
+}
+
+static void close_queues(void)
+{
+    mf__object_drop(rt, work);
+    mf__object_drop(rt, done);
+    CHECK(mf__block_count(rt) == 0 && mf__object_count(rt) == 0);
+    mf_close(rt);
+}
+
+/* A message: who, which, and bytes made of both. Sizes go over the inline limit and back. */
+static size_t compose(uint32_t *at, uint32_t who, uint32_t which)
+{
+    size_t words = 2 + (which * 7 + who) % (which % 100 ? 40 : 3000);
+    for (size_t i = 0; i < words; i++)
+        at[i] = i == 0 ? who : i == 1 ? which : who * 1000003u + which * 31u + (uint32_t)i;
+    return words * sizeof *at;
+}
+
+static int produce(mf_runtime *own, void *arg)
+{
+    static uint32_t words[4000];
+    uint32_t who = *(uint32_t *)arg;
+    for (uint32_t i = 0; i < EACH; i++)
+        if (mf_queue_put(own, work, words, compose(words, who, i), NULL, 0, MF_FOREVER) < 0)
+            return 1;
+    return 0;
+}
+
+/* Checks what it gets, and reports how many from each producer. */
+static int consume(mf_runtime *own, void *arg)
+{
+    static uint32_t expected[4000];
+    uint64_t sums[PRODUCERS][2] = {{0}};
+    uint32_t next[PRODUCERS] = {0};
+    struct mf_message m;
+    int rc;
+    (void)arg;
+    while ((rc = mf__queue_get(own, work, &m, MF_FOREVER)) == 0) {
+        const uint32_t *got = (const uint32_t *)m.data;
+        if (m.size < 8 || got[0] >= PRODUCERS || got[1] < next[got[0]])
+            return 1;
+        if (compose(expected, got[0], got[1]) != m.size || memcmp(expected, got, m.size) != 0)
+            return 2;
+        next[got[0]] = got[1] + 1;
+        sums[got[0]][0]++;
+        sums[got[0]][1] += got[1];
+        mf__queue_delivered(own);
+        mf__message_free(own, &m);
+    }
+    if (rc != MF_ECLOSED)
+        return 3;
+    return mf_queue_put(own, done, sums, sizeof sums, NULL, 0, MF_FOREVER) < 0 ? 4 : 0;
+}
+
+static void run_producers_and_consumers(uint64_t capacity)
+{
+    uint32_t who[PRODUCERS];
+    uint64_t total[PRODUCERS][2] = {{0}};
+    mf_process *p[PRODUCERS], *c[2];
+    struct mf_message m;
+    struct mf_queue_stats stats;
+    open_queues(capacity);
+    for (uint32_t i = 0; i < PRODUCERS; i++) {
+        who[i] = i;
+        p[i] = start(produce, &who[i]);
+    }
+    for (int i = 0; i < 2; i++)
+        c[i] = start(consume, NULL);
+    for (int i = 0; i < PRODUCERS; i++)
+        end(p[i], 0);
+    mf_queue_close(rt, work);
+    for (int i = 0; i < 2; i++) {
+        uint64_t sums[PRODUCERS][2];
+        end(c[i], 0);
+        CHECK(mf__queue_get(rt, done, &m, MF_FOREVER) == 0 && m.size == sizeof sums);
+        memcpy(sums, m.data, sizeof sums);
+        mf__queue_delivered(rt);
+        mf__message_free(rt, &m);
+        for (int k = 0; k < PRODUCERS; k++)
+            total[k][0] += sums[k][0], total[k][1] += sums[k][1];
+    }
+    for (int k = 0; k < PRODUCERS; k++)
+        CHECK(total[k][0] == EACH && total[k][1] == (uint64_t)EACH * (EACH - 1) / 2);
+    mf_queue_stats(work, &stats);
+    CHECK(stats.put == PRODUCERS * EACH && stats.got == stats.put && !stats.queued && !stats.lost);
+    close_queues();
+}
+
+static void two_producers_and_two_consumers_lose_and_double_nothing(void)
+{
+    run_producers_and_consumers(0);
+}
+
+static void two_producers_and_two_consumers_at_a_short_queue(void)
+{
+    run_producers_and_consumers(3);
+}
+
+static int sleep_in_get(mf_runtime *own, void *arg)
+{
+    struct mf_message m;
+    (void)arg;
+    mf_queue_put(own, done, "here", 4, NULL, 0, MF_FOREVER);
+    return mf__queue_get(own, work, &m, MF_FOREVER) == MF_ECLOSED ? 0 : 1;
+}
+
+static void wait_for_word(void)
+{
+    struct mf_message m;
+    CHECK(mf__queue_get(rt, done, &m, MF_FOREVER) == 0);
+    mf__queue_delivered(rt);
+    mf__message_free(rt, &m);
+}
+
+static void a_getter_killed_in_its_sleep_takes_no_message_along(void)
+{
+    struct mf_message m;
+    open_queues(0);
+    for (int round = 0; round < 50; round++) {
+        mf_process *p = start(sleep_in_get, NULL);
+        wait_for_word();
+        for (int i = 0; i < round; i++)
+            sched_yield(); /* so that it is killed before, at and after its falling asleep */
+        mf_process_signal(p, SIGKILL);
+        CHECK(mf_queue_put(rt, work, "m", 1, NULL, 0, MF_FOREVER) == 0);
+        end(p, -SIGKILL);
+        struct mf_queue_stats stats;
+        mf_queue_stats(work, &stats);
+        CHECK(stats.queued + stats.lost == stats.put - stats.got && stats.queued <= 1);
+        if (stats.queued) {
+            CHECK(mf__queue_get(rt, work, &m, MF_FOREVER) == 0);
+            mf__queue_delivered(rt);
+            mf__message_free(rt, &m);
+        }
+    }
+    close_queues();
+}
+
+static void closing_wakes_those_who_sleep(void)
+{
+    mf_process *p[3];
+    open_queues(0);
+    for (int i = 0; i < 3; i++)
+        p[i] = start(sleep_in_get, NULL);
+    for (int i = 0; i < 3; i++)
+        wait_for_word();
+    mf_queue_close(rt, work);
+    for (int i = 0; i < 3; i++)
+        end(p[i], 0);
+    close_queues();
+}
+
+static int pass_on(mf_runtime *own, void *arg)
+{
+    struct mf_message m;
+    struct mf_object *inner;
+    (void)arg;
+    if (mf__queue_get(own, work, &m, MF_FOREVER) < 0)
+        return 1;
+    mf__queue_delivered(own);
+    if (m.handle_count != 1 || mf__object_hold(own, m.handles[0], MF_KIND_QUEUE, &inner) < 0)
+        return 2;
+    mf__message_free(own, &m);
+    return mf_queue_put(own, inner, "from afar", 10, NULL, 0, MF_FOREVER) < 0 ? 3 : 0;
+}
+
+static void a_queue_made_later_is_sent_to_a_process_that_was_forked_before(void)
+{
+    struct mf_message m;
+    mf_queue *inner;
+    open_queues(0);
+    mf_process *p = start(pass_on, NULL);
+    CHECK(mf_queue_new(rt, 0, &inner) == 0);
+    const uint64_t handle = mf__object_handle(rt, inner);
+    CHECK(mf_queue_put(rt, work, "take this", 10, &handle, 1, MF_FOREVER) == 0);
+    end(p, 0);
+    CHECK(mf__queue_get(rt, inner, &m, 0) == 0 && memcmp(m.data, "from afar", 10) == 0);
+    mf__queue_delivered(rt);
+    mf__message_free(rt, &m);
+    mf__object_drop(rt, inner);
+    close_queues();
+}
+
+int main(void)
+{
+    RUN(two_producers_and_two_consumers_lose_and_double_nothing);
+    RUN(two_producers_and_two_consumers_at_a_short_queue);
+    RUN(a_getter_killed_in_its_sleep_takes_no_message_along);
+    RUN(closing_wakes_those_who_sleep);
+    RUN(a_queue_made_later_is_sent_to_a_process_that_was_forked_before);
+    return 0;
+}
