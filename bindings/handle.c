@@ -66,10 +66,11 @@ bool mf__handle_is_alive(const mf_runtime *rt, uint64_t handle)
 
 int mf__handle_bad_self(lua_State *L)
 {
+    bool ours = lua_isuserdata(L, 1) && lua_getmetatable(L, 1) &&
+                lua_rawequal(L, -1, lua_upvalueindex(2));
     lua_getfield(L, lua_upvalueindex(2), "__name");
-    if (lua_isuserdata(L, 1) && lua_getmetatable(L, 1) && lua_rawequal(L, -1, lua_upvalueindex(2)))
-        return luaL_error(L, "this %s was given up", lua_tostring(L, -2));
-    return luaL_typeerror(L, 1, lua_tostring(L, lua_gettop(L)));
+    const char *name = lua_tostring(L, -1);
+    return ours ? luaL_error(L, "this %s was given up", name) : luaL_typeerror(L, 1, name);
 }
 
 /* Functions with the context and the metatable at the top, under the table to set, as upvalues. */
