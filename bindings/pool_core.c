@@ -73,17 +73,18 @@ static int core_new(lua_State *L)
     push_weak_table(L); /* function -> code */
     lua_setiuservalue(L, self, 1);
     lua_getfield(L, 1, "name");
-    uint64_t handles[64];
+    uint64_t handles[MF_POOL_HANDLES];
     uint32_t n = 0;
     if (core->initializer.used)
-        n = mf__message_handles(core->initializer.data, core->initializer.used, handles, 64);
+        n = mf__message_handles(core->initializer.data, core->initializer.used, handles,
+                                MF_POOL_HANDLES);
     mf__lua_prepare(L, lua);
     const struct mf_pool_options options = {.processes = (uint32_t)field_integer(L, "processes"),
                                             .max_tasks_per_child =
                                                 (uint32_t)field_integer(L, "max_tasks"),
                                             .name = lua_tostring(L, -1),
                                             .handles = handles,
-                                            .handle_count = n < 64 ? n : 64,
+                                            .handle_count = n,
                                             .hooks = {.worker_main = mf__pool_worker_main,
                                                       .run = mf__pool_run,
                                                       .on_finish = on_finish,

@@ -1,9 +1,7 @@
 /* crew.c - the workers of a pool: starting, watching, settling, ending: see crew.h. */
 #include "crew.h"
-#include "object.h"
 
 #include <stdio.h>
-#include <string.h>
 
 #define STILLBORN_MOST 3u /* workers in a row that may end before they are ready */
 
@@ -19,22 +17,14 @@ static int worker_main(mf_runtime *rt, void *arg)
 
 static int start_member(mf_pool *pool, uint32_t i)
 {
-    char name[32];
-    uint64_t handles[2 + 64];
+    char name[40];
     const struct mf_pool_options *o = &pool->options;
-    uint32_t n = o->handle_count < 64 ? o->handle_count : 64;
-    handles[0] = mf__object_handle(pool->rt, pool->tasks);
-    handles[1] = mf__object_handle(pool->rt, pool->news);
-    if (n)
-        memcpy(handles + 2, o->handles, n * sizeof *handles);
-    snprintf(name, sizeof name, "%s-%u", o->name ? o->name : "Worker", i + 1);
+    snprintf(name, sizeof name, "%s-%u", o->name, i + 1);
     const struct mf_start start = {.main = worker_main,
                                    .arg = pool,
                                    .name = name,
-                                   .handles = handles,
-                                   .handle_count = n + 2,
-                                   .keep_fds = o->keep_fds,
-                                   .keep_fd_count = o->keep_fd_count,
+                                   .handles = o->handles,
+                                   .handle_count = o->handle_count + 2,
                                    .daemon = true};
     pool->members[i] = (struct mf_member){0};
     return mf_process_start(pool->rt, &start, &pool->members[i].p);
@@ -95,6 +85,15 @@ void mf_pool_each(const mf_pool *pool, void (*see)(int pid, void *arg), void *ar
 /* --- settling -----------------------------------------------------------------------------------
  */
 
+/* How many workers an item has cost, this one included. */
+static uint32_t deaths_of(struct mf_task *t, uint32_t item)
+{
+    if (t->attempted != item)
+        t->attempt = 0;
+    t->attempted = item;
+    return ++t->attempt;
+}
+
 /* What a dead worker had in hand, after all its news were read. */
 static void settle_job(mf_pool *pool, mf_job *job, const struct mf_member *m)
 {
@@ -109,7 +108,7 @@ static void settle_job(mf_pool *pool, mf_job *job, const struct mf_member *m)
         return; /* mf_pool_terminate cancels it */
     else if (state == MF_TASK_QUEUED || atomic_load(&t->begun) <= done)
         mf__pool_requeue(pool, job);
-    else if (!overdue && t->attempt++ < job->retries)
+    else if (!overdue && deaths_of(t, done) <= job->retries)
         mf__pool_requeue(pool, job);
     else
         mf__pool_item_failed(

@@ -32,7 +32,9 @@ struct mf_member {
 struct mf_pool {
     mf_runtime *rt;
     struct mf_supervisor supervisor;
-    struct mf_pool_options options;
+    struct mf_pool_options options; /* its pointers lead to our own copies */
+    char name[24];
+    uint64_t handles[MF_POOL_HANDLES + 2]; /* of the queues below, then options.handles */
     mf_queue *tasks, *news;
     enum mf_pool_state state;
 

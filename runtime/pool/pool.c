@@ -3,6 +3,7 @@
 #include "object.h"
 #include "wait.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -161,7 +162,6 @@ void mf__pool_item_failed(mf_pool *pool, mf_job *job, struct mf_failure why)
     job->failures = list;
     why.item = atomic_load(&t->done);
     list[job->failure_count++] = why;
-    t->attempt = 0;
     t->failed = 0;
     mf__task_commit_item(t);
     if (atomic_load(&t->done) == t->count)
@@ -307,6 +307,19 @@ static void unlist(mf_pool *pool)
         *at = pool->supervisor.next;
 }
 
+static int copy_options(mf_pool *pool)
+{
+    struct mf_pool_options *o = &pool->options;
+    if (o->handle_count > MF_POOL_HANDLES || o->processes > MF_SLOTS)
+        return MF_ELIMIT;
+    if (o->handle_count)
+        memcpy(pool->handles + 2, o->handles, o->handle_count * sizeof *o->handles);
+    o->handles = pool->handles;
+    snprintf(pool->name, sizeof pool->name, "%s", o->name ? o->name : "Worker");
+    o->name = pool->name;
+    return 0;
+}
+
 int mf_pool_new(mf_runtime *rt, const struct mf_pool_options *options, mf_pool **ret_pool)
 {
     int rc = mf__alive(rt);
@@ -315,16 +328,21 @@ int mf_pool_new(mf_runtime *rt, const struct mf_pool_options *options, mf_pool *
         return rc < 0 ? rc : MF_ENOMEM;
     pool->rt = rt;
     pool->options = *options;
+    rc = copy_options(pool);
     pool->members = calloc(options->processes + 1, sizeof *pool->members);
-    rc = pool->members ? 0 : MF_ENOMEM;
+    if (rc == 0 && !pool->members)
+        rc = MF_ENOMEM;
     if (rc == 0)
         rc = mf_queue_new(rt, 0, &pool->tasks);
     if (rc == 0)
         rc = mf_queue_new(rt, 0, &pool->news);
     pool->supervisor = (struct mf_supervisor){.look = look, .next = rt->supervisors};
     rt->supervisors = &pool->supervisor;
-    if (rc == 0)
+    if (rc == 0) {
+        pool->handles[0] = mf__object_handle(rt, pool->tasks);
+        pool->handles[1] = mf__object_handle(rt, pool->news);
         rc = mf__crew_fill(pool);
+    }
     if (rc < 0) {
         mf_pool_free(pool);
         return rc;

@@ -42,14 +42,15 @@ struct mf_pool_hooks {
     void *arg;
 };
 
+#define MF_POOL_HANDLES 64u
+
+/* All is copied. */
 struct mf_pool_options {
     uint32_t processes;           /* 0: tasks run inside mf_pool_collect, in the calling process */
     uint32_t max_tasks_per_child; /* 0: no limit */
     const char *name;             /* prefix of the workers' names */
     const uint64_t *handles;      /* objects that workers hold from the start */
-    uint32_t handle_count;
-    const int *keep_fds;
-    size_t keep_fd_count;
+    uint32_t handle_count;        /* at most MF_POOL_HANDLES; MF_ELIMIT */
     struct mf_pool_hooks hooks;
 };
 

@@ -11,7 +11,7 @@
  * begun, started   worker, before each item              creator
  * done             worker, after each item: THE COMMIT   creator
  * out, keepers     worker, before done covers it         creator, up to done
- * attempt          creator, between runs                 creator
+ * attempt...       creator, between runs                 creator
  *
  * Input and output are streams of items in windows (a chain of memory pieces; the first of each
  * lies in the record). An item never spans two windows. What follows the last committed item is
@@ -61,7 +61,8 @@ struct mf_task {
     uint64_t keeper;  /* the same for the input */
     uint32_t flags;
     uint32_t count;   /* items */
-    uint32_t attempt; /* of the item at `done`, from 0 */
+    uint32_t attempt; /* deaths of the item `attempted` */
+    uint32_t attempted;
     int32_t failed;   /* the worker could not write a result: an error code */
     _Atomic uint32_t state;
     _Atomic uint32_t begun, done;
