@@ -419,10 +419,21 @@ static bool decode_run(struct mf_decoder *d, struct mf_filling *f, uint8_t tag)
     return true;
 }
 
+/* Stores the value at the top in the innermost table. */
+static void store(struct mf_decoder *d)
+{
+    struct mf_filling *f = &d->frames[d->depth - 1];
+
+    if (f->listing)
+        lua_rawseti(d->L, f->table, (lua_Integer)f->next++);
+    else
+        lua_rawset(d->L, f->table);
+}
+
 /* Reads what comes next in the list part of the innermost table. */
 static bool fill_item(struct mf_decoder *d)
 {
-    struct mf_filling *f = &d->frames[d->depth - 1];
+    struct mf_filling *f = &d->frames[d->depth - 1]; /* until a value is read: frames move */
     uint8_t tag;
 
     if (d->at == d->end)
@@ -438,7 +449,7 @@ static bool fill_item(struct mf_decoder *d)
     switch (begin_value(d)) {
     case FAILED: return false;
     case OPENED: return true;
-    default: lua_rawseti(d->L, f->table, (lua_Integer)f->next++); return true;
+    default: store(d); return true;
     }
 }
 
@@ -453,10 +464,7 @@ static bool is_key(lua_State *L)
 /* Reads the next pair of the innermost table, or the end of the table. */
 static bool fill_pair(struct mf_decoder *d)
 {
-    struct mf_filling *f = &d->frames[d->depth - 1];
-    int table = f->table;
-
-    if (!f->has_pairs) {
+    if (!d->frames[d->depth - 1].has_pairs) {
         close_table(d);
         return true;
     }
@@ -472,19 +480,8 @@ static bool fill_pair(struct mf_decoder *d)
     switch (begin_value(d)) {
     case FAILED: return false;
     case OPENED: return true;
-    default: lua_rawset(d->L, table); return true;
+    default: store(d); return true;
     }
-}
-
-/* Stores the finished table at the top in the one around it. */
-static void store(struct mf_decoder *d)
-{
-    struct mf_filling *f = &d->frames[d->depth - 1];
-
-    if (f->listing)
-        lua_rawseti(d->L, f->table, (lua_Integer)f->next++);
-    else
-        lua_rawset(d->L, f->table);
 }
 
 bool mf__decode_value(struct mf_decoder *d)

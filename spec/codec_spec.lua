@@ -50,7 +50,8 @@ describe("a value that went through the codec", function()
 
     it("is the same table, with any keys", function()
         assert_same({ 1, 2, nil, 4, nil, nil, nil, nil, nil, 10, [0] = "z", [-1] = true,
-            [2 ^ 53] = 1, [1.5] = 2, [true] = 3, [false] = 4, [""] = 5, [{}] = {}, n = {} })
+            [2 ^ 53] = 1, [1.5] = 2, [true] = 3, [false] = 4, [""] = 5, [{}] = {}, n = {}, [print] = 6,
+            [function() end] = 7 })
         assert_same({ [1] = "a", [2] = "b", [3] = "c", x = 1 }) -- a list in the hash part
         assert_same({ nil, nil, 3 }, { [100] = 1 }, table.pack(nil, 2, nil))
     end)
@@ -93,6 +94,20 @@ describe("a value that went through the codec", function()
         end
         assert.are.equal(100000, depth)
         assert.are.equal(100000 * 100001 // 2, sum)
+    end)
+
+    it("keeps its place around a function with deep upvalues", function()
+        for depth = 0, 15 do
+            local upvalue = {}
+            for _ = 1, 40 do
+                upvalue = { upvalue }
+            end
+            local value = { 1, function() return upvalue end, "after", x = 2 }
+            for i = 1, depth do
+                value = { i, value, "after" }
+            end
+            assert_same(value)
+        end
     end)
 
     it("is refused, not a crash, when it is nested deeper than a Lua stack holds", function()

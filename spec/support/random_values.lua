@@ -81,11 +81,18 @@ function Generator:run()
     return list
 end
 
+-- A key. An object among them holds a number of its own, by which a comparison knows it: keys that
+-- look alike could be paired in more than one way.
 function Generator:key()
     local v
     repeat
         v = self:chance(60) and ("key" .. math.random(20)) or self:value()
     until v ~= nil and v == v
+    if type(v) == "table" or type(v) == "function" then
+        self.keys = self.keys + 1
+        v = { self.keys, v }
+        self.objects[#self.objects + 1] = v
+    end
     return v
 end
 
@@ -159,7 +166,7 @@ end
 return function(seed, opts)
     math.randomseed(seed)
     return function()
-        local generator = setmetatable({ objects = {}, size = 0, opts = opts or {} }, Generator)
+        local generator = setmetatable({ objects = {}, keys = 0, size = 0, opts = opts or {} }, Generator)
         local list = { n = math.random(0, 4) }
         for i = 1, list.n do
             list[i] = generator:value()
