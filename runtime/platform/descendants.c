@@ -12,7 +12,7 @@
 
 static void note_children(struct mf_descendants *d, pid_t pid, const char *thread)
 {
-    char path[64];
+    char path[320]; /* a name in a directory may be 255 long */
     int child;
     snprintf(path, sizeof path, "/proc/%d/task/%s/children", (int)pid, thread);
     FILE *f = fopen(path, "re");
