@@ -1,8 +1,14 @@
-/* The codec's context: what it keeps per Lua state. See codec.h and codec_state.h. */
+/*
+ * The codec's context, and whole messages; see codec.h and codec_state.h. A message of scalars only
+ * is written and read here at once; any other takes an encoder or a decoder. May include: Lua,
+ * libc, the codec's headers.
+ */
 #include "codec.h"
 
 #include "codec_state.h"
+#include "decode.h"
 #include "encode.h"
+#include "scalars.h"
 
 #include <lauxlib.h>
 
@@ -91,4 +97,119 @@ mf_codec *mf__codec_new(lua_State *L, const struct mf_codec_hooks *hooks, uint64
     add_table(L, MF_FIELD_LOADED, NULL);
     lua_rawsetp(L, LUA_REGISTRYINDEX, c);
     return c;
+}
+
+void mf__encode(lua_State *L, mf_codec *c, int first, int n, const char *what, mf_buffer *out)
+{
+    size_t start = out->used;
+    struct mf_encoder *e;
+
+    first = lua_absindex(L, first);
+    for (int i = 0;; i++) {
+        if (i == n)
+            return;
+        if (!mf__put_scalar(L, first + i, out))
+            break;
+    }
+    out->used = start;
+    e = mf__encoder_take(L, c, out);
+    e->places = n;
+    mf__encode_message(e, first, n, what);
+    lua_settop(L, e->slots);
+    mf__encoder_give(e);
+}
+
+bool mf__encode_text(lua_State *L, int idx, uint8_t head[11], size_t *ret_head,
+                     const char **ret_text, size_t *ret_size)
+{
+    if (lua_type(L, idx) != LUA_TSTRING)
+        return false;
+    *ret_text = lua_tolstring(L, idx, ret_size);
+    if (*ret_size <= MF_FORMAT_SHORT) {
+        head[0] = (uint8_t)(MF_TAG_STRING + *ret_size);
+        *ret_head = 1;
+    } else {
+        head[0] = MF_TAG_TEXT;
+        *ret_head = (size_t)(mf__put_varint(head + 1, *ret_size) - head);
+    }
+    return true;
+}
+
+/* Reads a message of scalars only; -1: it is not one, nothing is pushed. */
+static int decode_scalars(lua_State *L, const uint8_t *at, const uint8_t *end)
+{
+    int top = lua_gettop(L), count = 0;
+
+    while (at < end) {
+        if ((count % LUA_MINSTACK == 0 && !lua_checkstack(L, LUA_MINSTACK)) ||
+            !mf__push_scalar(L, &at, end)) {
+            lua_settop(L, top);
+            return -1;
+        }
+        count++;
+    }
+    return count;
+}
+
+static int decode(lua_State *L, mf_codec *c, const uint8_t *data, size_t size, bool refuse)
+{
+    struct mf_decoder d;
+    int count = decode_scalars(L, data, data + size), top = lua_gettop(L);
+
+    if (count >= 0)
+        return count;
+    count = 0;
+    d.refuse_functions = refuse;
+    if (!mf__decode_open(&d, L, c, data, size) || !mf__decode_header(&d) ||
+        !mf__decode_body(&d, &count)) {
+        lua_settop(L, top);
+        return d.error;
+    }
+    lua_rotate(L, top + 1, -MF_DECODE_SLOTS);
+    lua_pop(L, MF_DECODE_SLOTS);
+    return count;
+}
+
+int mf__decode(lua_State *L, mf_codec *c, const uint8_t *data, size_t size)
+{
+    return decode(L, c, data, size, false);
+}
+
+int mf__decode_plain(lua_State *L, mf_codec *c, const uint8_t *data, size_t size)
+{
+    return decode(L, c, data, size, true);
+}
+
+int mf__decode_raise(lua_State *L, mf_codec *c, int code)
+{
+    switch (code) {
+    case MF_DECODE_NOMEM: return luaL_error(L, "not enough memory");
+    case MF_DECODE_DEEP:
+        return luaL_error(L, "a message is nested too deeply, or has too many values");
+    case MF_DECODE_REFUSED:
+        return luaL_error(L, "a message holds a function where none is allowed");
+    case MF_DECODE_FAILED:
+        mf__codec_push(L, c, MF_FIELD_FAILURE);
+        lua_pushnil(L);
+        mf__codec_set(L, c, MF_FIELD_FAILURE);
+        return lua_error(L);
+    default: return luaL_error(L, "a message is damaged");
+    }
+}
+
+uint32_t mf__message_handles(const uint8_t *data, size_t size, uint64_t *ret, uint32_t max)
+{
+    const uint8_t *at = data + 1, *end = data + size;
+    uint64_t count, body;
+    uint32_t copied;
+
+    if (size == 0 || *data != MF_TAG_HEADER)
+        return 0;
+    if (!mf__get_varint(&at, end, &count) || !mf__get_varint(&at, end, &body) ||
+        count > (uint64_t)(end - at) / sizeof *ret || count > UINT32_MAX)
+        return 0;
+    copied = count < max ? (uint32_t)count : max;
+    if (copied > 0)
+        memcpy(ret, at, copied * sizeof *ret);
+    return (uint32_t)count;
 }

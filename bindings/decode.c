@@ -1,7 +1,6 @@
 /*
- * Bytes to values; see decode.h and format.h. Messages of scalars only are pushed at once; for
- * anything else a decoder fills tables with an explicit stack of frames. May include: Lua, libc,
- * the codec's headers.
+ * Bytes to values; see decode.h and format.h. Tables are filled with an explicit stack of frames,
+ * so that depth costs no C stack. May include: Lua, libc, the codec's headers.
  */
 #include "decode.h"
 
@@ -9,7 +8,8 @@
 #include "codec_state.h"
 #include "environment.h"
 #include "function.h"
-#include "standard.h"
+#include "objects.h"
+#include "scalars.h"
 
 #include <lauxlib.h>
 #include <limits.h>
@@ -66,67 +66,6 @@ bool mf__decode_recall(struct mf_decoder *d, lua_Integer key)
         return true;
     lua_pop(d->L, 1);
     return false;
-}
-
-/*
- * Reads a scalar at *at and pushes it. False: what stands there is none, or is cut off; nothing is
- * read then. There must be a free stack slot.
- */
-static inline bool push_scalar(lua_State *L, const uint8_t **at, const uint8_t *end)
-{
-    const uint8_t *p = *at;
-    size_t left = (size_t)(end - p);
-    uint8_t tag;
-
-    if (left == 0)
-        return false;
-    tag = *p++;
-    left--;
-    if (tag < MF_TAG_STRING) {
-        lua_pushinteger(L, tag);
-    } else if (tag < MF_TAG_MINUS) {
-        size_t size = tag - MF_TAG_STRING;
-        if (size > left)
-            return false;
-        lua_pushlstring(L, (const char *)p, size);
-        p += size;
-    } else if (tag < MF_TAG_NIL) {
-        lua_pushinteger(L, (lua_Integer)tag - MF_TAG_MINUS - 16);
-    } else {
-        int64_t v64;
-        int32_t v32;
-        int16_t v16;
-        double number;
-        switch (tag) {
-        case MF_TAG_NIL: lua_pushnil(L); break;
-        case MF_TAG_FALSE: lua_pushboolean(L, 0); break;
-        case MF_TAG_TRUE: lua_pushboolean(L, 1); break;
-        case MF_TAG_NULL: lua_pushlightuserdata(L, NULL); break;
-        case MF_TAG_INT16:
-            if (!mf__get_raw(&p, end, &v16, sizeof v16))
-                return false;
-            lua_pushinteger(L, v16);
-            break;
-        case MF_TAG_INT32:
-            if (!mf__get_raw(&p, end, &v32, sizeof v32))
-                return false;
-            lua_pushinteger(L, v32);
-            break;
-        case MF_TAG_INT64:
-            if (!mf__get_raw(&p, end, &v64, sizeof v64))
-                return false;
-            lua_pushinteger(L, v64);
-            break;
-        case MF_TAG_FLOAT:
-            if (!mf__get_raw(&p, end, &number, sizeof number))
-                return false;
-            lua_pushnumber(L, number);
-            break;
-        default: return false;
-        }
-    }
-    *at = p;
-    return true;
 }
 
 bool mf__decode_name(struct mf_decoder *d, const char **ret_name, size_t *ret_size)
@@ -244,84 +183,6 @@ static void close_table(struct mf_decoder *d)
         lua_setmetatable(d->L, f->table);
 }
 
-/* What goes by name, or is an object other than a table. `tag` is without its shared bit. */
-static bool decode_named(struct mf_decoder *d, uint8_t tag)
-{
-    char module[256], field[256] = "";
-    const char *name;
-    size_t size;
-
-    if (!mf__decode_name(d, &name, &size))
-        return false;
-    if (tag == MF_TAG_STANDARD)
-        return mf__standard_push(d->L, name, size) || corrupt(d);
-    if (size >= sizeof module)
-        return corrupt(d);
-    memcpy(module, name, size);
-    module[size] = '\0';
-    if (tag != MF_TAG_MODULE) {
-        if (!mf__decode_name(d, &name, &size))
-            return false;
-        if (size >= sizeof field)
-            return corrupt(d);
-        memcpy(field, name, size);
-        field[size] = '\0';
-    }
-    return mf__modules_push(d->L, tag, module, field) || mf__decode_failed(d);
-}
-
-static bool decode_file(struct mf_decoder *d)
-{
-    static const char *const names[] = {"stdin", "stdout", "stderr"};
-    uint8_t which;
-
-    if (!mf__decode_byte(d, &which))
-        return false;
-    if (which > 2)
-        return corrupt(d);
-    return mf__modules_push(d->L, MF_TAG_FIELD, "io", names[which]) || mf__decode_failed(d);
-}
-
-/* Calls the hook push_handle with the handle (a light userdata to a u64) and the codec. */
-static int push_handle(lua_State *L)
-{
-    const uint64_t *handle = lua_touserdata(L, 1);
-    const mf_codec *c = lua_touserdata(L, 2);
-
-    c->hooks.push_handle(L, *handle, c->hooks.ctx);
-    return 1;
-}
-
-static bool decode_handle(struct mf_decoder *d)
-{
-    uint64_t index, handle;
-
-    if (!mf__decode_varint(d, &index))
-        return false;
-    if (index >= d->handle_count || d->codec->hooks.push_handle == NULL)
-        return corrupt(d);
-    memcpy(&handle, d->handles + index * sizeof handle, sizeof handle);
-    lua_pushcfunction(d->L, push_handle);
-    lua_pushlightuserdata(d->L, &handle);
-    lua_pushlightuserdata(d->L, d->codec);
-    return lua_pcall(d->L, 2, 1, 0) == LUA_OK || mf__decode_failed(d);
-}
-
-/* require(module).__mf_decode(value) */
-static bool decode_hooked(struct mf_decoder *d)
-{
-    if (!decode_named(d, MF_TAG_MODULE) || !mf__decode_value(d))
-        return false;
-    if (!lua_istable(d->L, -2)) {
-        lua_pushliteral(d->L, "an object arrived whose module is no table here");
-        return mf__decode_failed(d);
-    }
-    lua_pushliteral(d->L, "__mf_decode");
-    lua_rawget(d->L, -3);
-    lua_replace(d->L, -3);
-    return lua_pcall(d->L, 1, 1, 0) == LUA_OK || mf__decode_failed(d);
-}
-
 static bool decode_ref(struct mf_decoder *d)
 {
     uint64_t offset;
@@ -339,8 +200,8 @@ static bool decode_object(struct mf_decoder *d, uint8_t tag, size_t offset)
     switch (tag & ~MF_FORMAT_SHARED) {
     case MF_TAG_TEXT: return decode_text(d, shared, offset);
     case MF_TAG_FUNCTION: return mf__decode_function(d, shared, offset);
-    case MF_TAG_HANDLE: done = decode_handle(d); break;
-    case MF_TAG_HOOKED: done = decode_hooked(d); break;
+    case MF_TAG_HANDLE: done = mf__decode_handle(d); break;
+    case MF_TAG_HOOKED: done = mf__decode_hooked(d); break;
     case MF_TAG_CLASS: done = mf__decode_class(d); break;
     default: return corrupt(d);
     }
@@ -356,7 +217,7 @@ static enum outcome begin_value(struct mf_decoder *d)
     bool done;
     uint8_t tag;
 
-    if (push_scalar(d->L, &d->at, d->end))
+    if (mf__push_scalar(d->L, &d->at, d->end))
         return DONE;
     if (!mf__decode_byte(d, &tag))
         return FAILED;
@@ -368,8 +229,8 @@ static enum outcome begin_value(struct mf_decoder *d)
     case MF_TAG_STANDARD:
     case MF_TAG_MODULE:
     case MF_TAG_FIELD:
-    case MF_TAG_FIELD_INDEX: done = decode_named(d, tag); break;
-    case MF_TAG_FILE: done = decode_file(d); break;
+    case MF_TAG_FIELD_INDEX: done = mf__decode_named(d, tag); break;
+    case MF_TAG_FILE: done = mf__decode_file(d); break;
     case MF_TAG_REF: done = decode_ref(d); break;
     case MF_TAG_GLOBALS: lua_rawgeti(d->L, LUA_REGISTRYINDEX, LUA_RIDX_GLOBALS); return DONE;
     default: done = decode_object(d, tag, offset); break;
@@ -489,7 +350,7 @@ bool mf__decode_value(struct mf_decoder *d)
     size_t floor = d->depth;
     enum outcome outcome;
 
-    if (push_scalar(d->L, &d->at, d->end))
+    if (mf__push_scalar(d->L, &d->at, d->end))
         return true;
     if (++d->level > MF_FORMAT_LEVELS || !lua_checkstack(d->L, LUA_MINSTACK))
         return mf__decode_fail(d, MF_DECODE_DEEP);
@@ -571,83 +432,4 @@ bool mf__decode_body(struct mf_decoder *d, int *count)
         }
     }
     return true;
-}
-
-/* Reads a message of scalars only; -1: it is not one, nothing is pushed. */
-static int decode_scalars(lua_State *L, const uint8_t *at, const uint8_t *end)
-{
-    int top = lua_gettop(L), count = 0;
-
-    while (at < end) {
-        if ((count % LUA_MINSTACK == 0 && !lua_checkstack(L, LUA_MINSTACK)) ||
-            !push_scalar(L, &at, end)) {
-            lua_settop(L, top);
-            return -1;
-        }
-        count++;
-    }
-    return count;
-}
-
-static int decode(lua_State *L, mf_codec *c, const uint8_t *data, size_t size, bool refuse)
-{
-    struct mf_decoder d;
-    int count = decode_scalars(L, data, data + size), top = lua_gettop(L);
-
-    if (count >= 0)
-        return count;
-    count = 0;
-    d.refuse_functions = refuse;
-    if (!mf__decode_open(&d, L, c, data, size) || !mf__decode_header(&d) ||
-        !mf__decode_body(&d, &count)) {
-        lua_settop(L, top);
-        return d.error;
-    }
-    lua_rotate(L, top + 1, -MF_DECODE_SLOTS);
-    lua_pop(L, MF_DECODE_SLOTS);
-    return count;
-}
-
-int mf__decode(lua_State *L, mf_codec *c, const uint8_t *data, size_t size)
-{
-    return decode(L, c, data, size, false);
-}
-
-int mf__decode_plain(lua_State *L, mf_codec *c, const uint8_t *data, size_t size)
-{
-    return decode(L, c, data, size, true);
-}
-
-int mf__decode_raise(lua_State *L, mf_codec *c, int code)
-{
-    switch (code) {
-    case MF_DECODE_NOMEM: return luaL_error(L, "not enough memory");
-    case MF_DECODE_DEEP:
-        return luaL_error(L, "a message is nested too deeply, or has too many values");
-    case MF_DECODE_REFUSED:
-        return luaL_error(L, "a message holds a function where none is allowed");
-    case MF_DECODE_FAILED:
-        mf__codec_push(L, c, MF_FIELD_FAILURE);
-        lua_pushnil(L);
-        mf__codec_set(L, c, MF_FIELD_FAILURE);
-        return lua_error(L);
-    default: return luaL_error(L, "a message is damaged");
-    }
-}
-
-uint32_t mf__message_handles(const uint8_t *data, size_t size, uint64_t *ret, uint32_t max)
-{
-    const uint8_t *at = data + 1, *end = data + size;
-    uint64_t count, body;
-    uint32_t copied;
-
-    if (size == 0 || *data != MF_TAG_HEADER)
-        return 0;
-    if (!mf__get_varint(&at, end, &count) || !mf__get_varint(&at, end, &body) ||
-        count > (uint64_t)(end - at) / sizeof *ret || count > UINT32_MAX)
-        return 0;
-    copied = count < max ? (uint32_t)count : max;
-    if (copied > 0)
-        memcpy(ret, at, copied * sizeof *ret);
-    return (uint32_t)count;
 }

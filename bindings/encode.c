@@ -1,7 +1,6 @@
 /*
- * Values to bytes. mf__encode writes plain scalars at once; for anything else it takes an encoder
- * and walks the value with an explicit stack of frames, so that depth costs no C stack. See
- * encode.h, format.h. May include: Lua, libc, the codec's headers.
+ * Values to bytes; see encode.h and format.h. Tables are walked with an explicit stack of frames,
+ * so that depth costs no C stack. May include: Lua, libc, the codec's headers.
  */
 #include "encode.h"
 
@@ -10,53 +9,10 @@
 #include "environment.h"
 #include "function.h"
 #include "objects.h"
+#include "scalars.h"
 
 #include <lauxlib.h>
 #include <stdlib.h>
-
-/* Writes a nil, boolean, number or interned string; false: it is none, or there is no memory. */
-static inline bool put_scalar(lua_State *L, int idx, mf_buffer *out)
-{
-    uint8_t *p;
-
-    if (!mf__buffer_reserve(out, 2 + MF_FORMAT_INTERNED))
-        return false;
-    p = out->data + out->used;
-    switch (lua_type(L, idx)) {
-    case LUA_TNIL: *p++ = MF_TAG_NIL; break;
-    case LUA_TBOOLEAN: *p++ = lua_toboolean(L, idx) ? MF_TAG_TRUE : MF_TAG_FALSE; break;
-    case LUA_TNUMBER:
-        if (lua_isinteger(L, idx))
-            p = mf__put_integer(p, lua_tointegerx(L, idx, NULL));
-#if MF_MUTANT == 1
-        else if (lua_tonumberx(L, idx, NULL) == 7.0) /* a float becomes an integer: seeded */
-            p = mf__put_integer(p, 7);
-#elif MF_MUTANT == 3
-        else if (lua_tonumberx(L, idx, NULL) == 0.0) /* -0.0 loses its sign: seeded */
-            p = mf__put_float(p, 0.0);
-#endif
-        else
-            p = mf__put_float(p, lua_tonumberx(L, idx, NULL));
-        break;
-    case LUA_TSTRING: {
-        size_t size;
-        const char *s = lua_tolstring(L, idx, &size);
-        if (size > MF_FORMAT_INTERNED)
-            return false;
-        if (size <= MF_FORMAT_SHORT) {
-            *p++ = (uint8_t)(MF_TAG_STRING + size);
-        } else {
-            *p++ = MF_TAG_TEXT;
-            *p++ = (uint8_t)size;
-        }
-        p = mf__put_raw(p, s, size);
-        break;
-    }
-    default: return false;
-    }
-    out->used = (size_t)(p - out->data);
-    return true;
-}
 
 /* Writes the string at the top: a long one once per message. */
 static void encode_text(struct mf_encoder *e)
@@ -235,7 +191,7 @@ static bool in_list(struct mf_encoder *e, struct mf_frame *f)
 /* Writes the key under the value at the top. */
 static bool encode_key(struct mf_encoder *e)
 {
-    if (put_scalar(e->L, -2, e->out))
+    if (mf__put_scalar(e->L, -2, e->out))
         return true;
     lua_pushvalue(e->L, -2);
     return mf__encode_part(e, "key", NULL);
@@ -270,7 +226,7 @@ static bool encode_entry(struct mf_encoder *e)
     } else {
         f->next++;
     }
-    if (put_scalar(L, -1, e->out)) {
+    if (mf__put_scalar(L, -1, e->out)) {
         lua_pop(L, 1);
         return true;
     }
@@ -337,7 +293,7 @@ static bool encode_top(struct mf_encoder *e)
     case LUA_TTHREAD:
         mf__encode_fail(e, "cannot send a coroutine; send the function and start it there");
     default:
-        if (!put_scalar(L, -1, e->out))
+        if (!mf__put_scalar(L, -1, e->out))
             mf__encode_fail(e, "not enough memory");
         lua_pop(L, 1);
         return true;
@@ -405,26 +361,6 @@ void mf__encode_message(struct mf_encoder *e, int first, int n, const char *what
     } while (!encode_all(e, first, n));
 }
 
-void mf__encode(lua_State *L, mf_codec *c, int first, int n, const char *what, mf_buffer *out)
-{
-    size_t start = out->used;
-    struct mf_encoder *e;
-
-    first = lua_absindex(L, first);
-    for (int i = 0;; i++) {
-        if (i == n)
-            return;
-        if (!put_scalar(L, first + i, out))
-            break;
-    }
-    out->used = start;
-    e = mf__encoder_take(L, c, out);
-    e->places = n;
-    mf__encode_message(e, first, n, what);
-    lua_settop(L, e->slots);
-    mf__encoder_give(e);
-}
-
 struct mf_encoder *mf__encode_private(lua_State *L, mf_codec *c, int first, int n, const char *what)
 {
     struct mf_encoder *e = mf__encoder_take(L, c, NULL);
@@ -433,20 +369,4 @@ struct mf_encoder *mf__encode_private(lua_State *L, mf_codec *c, int first, int 
     mf__encode_message(e, lua_absindex(L, first), n, what);
     lua_settop(L, e->slots);
     return e;
-}
-
-bool mf__encode_text(lua_State *L, int idx, uint8_t head[11], size_t *ret_head,
-                     const char **ret_text, size_t *ret_size)
-{
-    if (lua_type(L, idx) != LUA_TSTRING)
-        return false;
-    *ret_text = lua_tolstring(L, idx, ret_size);
-    if (*ret_size <= MF_FORMAT_SHORT) {
-        head[0] = (uint8_t)(MF_TAG_STRING + *ret_size);
-        *ret_head = 1;
-    } else {
-        head[0] = MF_TAG_TEXT;
-        *ret_head = (size_t)(mf__put_varint(head + 1, *ret_size) - head);
-    }
-    return true;
 }

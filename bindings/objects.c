@@ -3,6 +3,7 @@
 
 #include "classes.h"
 #include "codec_state.h"
+#include "standard.h"
 
 #include <lauxlib.h>
 #include <stdio.h>
@@ -153,4 +154,81 @@ enum mf_written mf__encode_object(struct mf_encoder *e)
     }
     mf__encode_tag(e, MF_TAG_OBJECT);
     return mf__encode_class(e) ? MF_NOT_WRITTEN : MF_BEGIN_AGAIN;
+}
+
+bool mf__decode_named(struct mf_decoder *d, uint8_t tag)
+{
+    char module[256], field[256] = "";
+    const char *name;
+    size_t size;
+
+    if (!mf__decode_name(d, &name, &size))
+        return false;
+    if (tag == MF_TAG_STANDARD)
+        return mf__standard_push(d->L, name, size) || mf__decode_fail(d, MF_DECODE_CORRUPT);
+    if (size >= sizeof module)
+        return mf__decode_fail(d, MF_DECODE_CORRUPT);
+    memcpy(module, name, size);
+    module[size] = '\0';
+    if (tag != MF_TAG_MODULE) {
+        if (!mf__decode_name(d, &name, &size))
+            return false;
+        if (size >= sizeof field)
+            return mf__decode_fail(d, MF_DECODE_CORRUPT);
+        memcpy(field, name, size);
+        field[size] = '\0';
+    }
+    return mf__modules_push(d->L, tag, module, field) || mf__decode_failed(d);
+}
+
+bool mf__decode_file(struct mf_decoder *d)
+{
+    static const char *const names[] = {"stdin", "stdout", "stderr"};
+    uint8_t which;
+
+    if (!mf__decode_byte(d, &which))
+        return false;
+    if (which > 2)
+        return mf__decode_fail(d, MF_DECODE_CORRUPT);
+    return mf__modules_push(d->L, MF_TAG_FIELD, "io", names[which]) || mf__decode_failed(d);
+}
+
+/* Calls the hook push_handle with the handle (a light userdata to a u64) and the codec. */
+static int push_handle(lua_State *L)
+{
+    const uint64_t *handle = lua_touserdata(L, 1);
+    const mf_codec *c = lua_touserdata(L, 2);
+
+    c->hooks.push_handle(L, *handle, c->hooks.ctx);
+    return 1;
+}
+
+bool mf__decode_handle(struct mf_decoder *d)
+{
+    uint64_t index, handle;
+
+    if (!mf__decode_varint(d, &index))
+        return false;
+    if (index >= d->handle_count || d->codec->hooks.push_handle == NULL)
+        return mf__decode_fail(d, MF_DECODE_CORRUPT);
+    memcpy(&handle, d->handles + index * sizeof handle, sizeof handle);
+    lua_pushcfunction(d->L, push_handle);
+    lua_pushlightuserdata(d->L, &handle);
+    lua_pushlightuserdata(d->L, d->codec);
+    return lua_pcall(d->L, 2, 1, 0) == LUA_OK || mf__decode_failed(d);
+}
+
+/* require(module).__mf_decode(value) */
+bool mf__decode_hooked(struct mf_decoder *d)
+{
+    if (!mf__decode_named(d, MF_TAG_MODULE) || !mf__decode_value(d))
+        return false;
+    if (!lua_istable(d->L, -2)) {
+        lua_pushliteral(d->L, "an object arrived whose module is no table here");
+        return mf__decode_failed(d);
+    }
+    lua_pushliteral(d->L, "__mf_decode");
+    lua_rawget(d->L, -3);
+    lua_replace(d->L, -3);
+    return lua_pcall(d->L, 1, 1, 0) == LUA_OK || mf__decode_failed(d);
 }
