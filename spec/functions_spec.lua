@@ -1,6 +1,7 @@
--- What a task sees of a function, its globals, modules and classes (see bindings/codec.h), as far as
--- the codec alone can show it: functions captured here and called in a second Lua state, which
+-- What a task sees of a function, its globals, modules and classes (see bindings/codec.h), as far
+-- as the codec alone can show it: functions captured here and called in a second Lua state, which
 -- stands for a worker.
+
 local build = os.getenv("MOONFORK_BUILD") or "build"
 package.cpath = build .. "/?.so;" .. package.cpath
 
