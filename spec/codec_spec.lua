@@ -50,8 +50,8 @@ describe("a value that went through the codec", function()
 
     it("is the same table, with any keys", function()
         assert_same({ 1, 2, nil, 4, nil, nil, nil, nil, nil, 10, [0] = "z", [-1] = true,
-            [2 ^ 53] = 1, [1.5] = 2, [true] = 3, [false] = 4, [""] = 5, [{}] = {}, n = {}, [print] = 6,
-            [function() end] = 7 })
+            [2 ^ 53] = 1, [1.5] = 2, [true] = 3, [false] = 4, [""] = 5, [{}] = {},
+            n = {}, [print] = 6, [function() end] = 7 })
         assert_same({ [1] = "a", [2] = "b", [3] = "c", x = 1 }) -- a list in the hash part
         assert_same({ nil, nil, 3 }, { [100] = 1 }, table.pack(nil, 2, nil))
     end)

@@ -166,7 +166,8 @@ end
 return function(seed, opts)
     math.randomseed(seed)
     return function()
-        local generator = setmetatable({ objects = {}, keys = 0, size = 0, opts = opts or {} }, Generator)
+        local generator = { objects = {}, keys = 0, size = 0, opts = opts or {} }
+        setmetatable(generator, Generator)
         local list = { n = math.random(0, 4) }
         for i = 1, list.n do
             list[i] = generator:value()
