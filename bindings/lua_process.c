@@ -27,7 +27,8 @@ enum {
 struct process {
     mf_process *p; /* NULL before the start and after close() */
     bool started, closed, daemon;
-    bool self; /* the current process, seen from inside */
+    bool self;   /* the current process, seen from inside */
+    bool listed; /* among those that run */
 };
 
 /* --- the object ---------------------------------------------------------------------------------
@@ -78,8 +79,11 @@ static void push_children(lua_State *L)
 }
 
 /* Enters the process at `idx` among those that run, or takes it out. */
-static void set_running(lua_State *L, int idx, bool running)
+static void set_running(lua_State *L, int idx, struct process *s, bool running)
 {
+    if (s->listed == running)
+        return;
+    s->listed = running;
     idx = lua_absindex(L, idx);
     push_children(L);
     lua_pushvalue(L, idx);
@@ -92,15 +96,13 @@ static void set_running(lua_State *L, int idx, bool running)
 }
 
 /* Has the process at `idx` ended? Does not wait. */
-static bool has_ended(lua_State *L, mf_lua *lua, int idx, const struct process *s)
+static bool has_ended(lua_State *L, mf_lua *lua, int idx, struct process *s)
 {
     if (!s->started || !s->p)
         return s->closed;
-    bool was = mf_process_status(s->p) != MF_PROCESS_RUNNING;
-    if (!was && mf_process_join(lua->rt, s->p, 0) < 0)
+    if (mf_process_join(lua->rt, s->p, 0) < 0)
         return false;
-    if (!was)
-        set_running(L, idx, false);
+    set_running(L, idx, s, false);
     return true;
 }
 
@@ -345,7 +347,7 @@ static void start(lua_State *L, mf_lua *lua, struct process *s)
     lua_pushnil(L);
     lua_setiuservalue(L, 1, SPEC);
     lua_settop(L, 1);
-    set_running(L, 1, true);
+    set_running(L, 1, s, true);
 }
 
 /* Reaps what has ended, so that no zombie stays for want of a join. */
@@ -354,8 +356,9 @@ static void sweep(lua_State *L, mf_lua *lua)
     push_children(L);
     int children = lua_gettop(L);
     for (lua_pushnil(L); lua_next(L, children); lua_pop(L, 1)) {
-        const struct process *s = lua_touserdata(L, -2);
+        struct process *s = lua_touserdata(L, -2);
         if (s->p && mf_process_join(lua->rt, s->p, 0) == 0) {
+            s->listed = false;
             lua_pushvalue(L, -2);
             lua_pushnil(L);
             lua_rawset(L, children); /* of a field that lua_next has visited */
@@ -419,7 +422,7 @@ static int join(lua_State *L, mf_lua *lua, struct process *s, int64_t deadline)
         rc = mf_process_join(lua->rt, s->p, deadline);
     while (mf__lua_again(L, rc));
     if (rc == 0)
-        set_running(L, 1, false);
+        set_running(L, 1, s, false);
     else if (rc != MF_ETIMEOUT)
         mf__lua_raise(L, rc, "join");
     return rc;
@@ -552,9 +555,10 @@ static void push_outcome(lua_State *L, mf_lua *lua, struct process *s)
     struct mf_handle *h = lua_touserdata(L, -1);
     int status = mf_process_status(s->p);
     int n = mf__transfer_get(L, lua, h->object, 0);
-    if (n > 0 && lua_isboolean(L, outcome + 2)) {
-        for (int i = n; i > 1; i--)
-            lua_rawseti(L, outcome, i - 1);
+    if (n > 0 && lua_isboolean(L, -1)) {
+        lua_pop(L, 1);
+        for (int i = n - 1; i > 0; i--)
+            lua_rawseti(L, outcome, i);
         lua_settop(L, outcome);
         set_integer(L, "n", n - 1);
         return;

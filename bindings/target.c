@@ -11,16 +11,17 @@ static void decode(lua_State *L, mf_lua *lua, const uint8_t *bytes, size_t size)
         mf__decode_raise(L, lua->codec, n);
 }
 
-/* Argument: the job. Gives true and the target's results. */
+/* Argument: the job. Gives the target's results, and true. */
 static int perform(lua_State *L)
 {
     const struct mf_target *job = lua_touserdata(L, 1);
     mf_lua *lua = mf__lua(L);
     lua_settop(L, 0);
-    lua_pushboolean(L, 1);
     decode(L, lua, job->target, job->target_size);
     decode(L, lua, job->args, job->args_size);
-    lua_call(L, lua_gettop(L) - 2, LUA_MULTRET);
+    lua_call(L, lua_gettop(L) - 1, LUA_MULTRET);
+    luaL_checkstack(L, LUA_MINSTACK, "results");
+    lua_pushboolean(L, 1);
     return lua_gettop(L);
 }
 

@@ -1,6 +1,6 @@
 /*
  * target.h - what runs in the child of a Process: its target, whose results go back through a
- * queue as one message: true and the results, or the table of an error object.
+ * queue as one message: the results and true, or the table of an error object.
  */
 #ifndef MF_TARGET_H
 #define MF_TARGET_H
