@@ -115,7 +115,7 @@ int mf__arena_adopt(mf_runtime *rt, uint32_t slot, uint64_t taken)
     rt->self = mf__slot_at(rt, slot);
     rt->pid = getpid();
     rt->supervisors = NULL; /* they and the list below are about the parent's children */
-    rt->children = NULL;
+    rt->children = rt->ended = NULL;
     rt->supervising = rt->burying = rt->watching = false;
     rt->doomed = 0;
     *rt->token = 1;

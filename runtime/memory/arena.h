@@ -112,7 +112,8 @@ struct mf_runtime {
     int cpus;        /* that it may use */
     const struct mf_kind *kinds[MF_KINDS];
     struct mf_supervisor *supervisors;
-    struct mf_process *children; /* of process.c */
+    struct mf_process *children; /* of process.c: not joined yet */
+    struct mf_process *ended;    /* joined, and not freed yet */
     bool supervising;            /* guards against re-entry */
     bool burying;                /* see object.c */
     uint32_t doomed;             /* see object.c */

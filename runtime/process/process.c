@@ -48,15 +48,15 @@ int mf_open(const struct mf_arena_options *options, mf_runtime **ret_rt)
     return 0;
 }
 
-static void free_children(mf_runtime *rt)
+static void free_list(mf_runtime *rt, mf_process **list)
 {
-    for (mf_process *p = rt->children, *next; p; p = next) {
+    for (mf_process *p = *list, *next; p; p = next) {
         next = p->next;
         if (p->pidfd >= 0 && mf__alive(rt) == 0)
             close(p->pidfd);
         free(p);
     }
-    rt->children = NULL;
+    *list = NULL;
 }
 
 void mf_close(mf_runtime *rt)
@@ -65,7 +65,8 @@ void mf_close(mf_runtime *rt)
         return;
     if (mf__alive(rt) == 0)
         mf_process_leave(rt, true);
-    free_children(rt);
+    free_list(rt, &rt->children);
+    free_list(rt, &rt->ended);
     mf__arena_leave(rt, 0);
     mf__arena_close(rt);
 }
@@ -131,9 +132,9 @@ int mf_process_start(mf_runtime *rt, const struct mf_start *start, mf_process **
 /* --- join ---------------------------------------------------------------------------------------
  */
 
-static void unlist(mf_runtime *rt, mf_process *p)
+static void unlist(mf_process **list, mf_process *p)
 {
-    for (mf_process **at = &rt->children; *at; at = &(*at)->next)
+    for (mf_process **at = list; *at; at = &(*at)->next)
         if (*at == p) {
             *at = p->next;
             return;
@@ -188,7 +189,9 @@ static bool finish(mf_runtime *rt, mf_process *p)
     if (p->pidfd >= 0)
         close(p->pidfd);
     p->pidfd = -1;
-    unlist(rt, p);
+    unlist(&rt->children, p);
+    p->next = rt->ended;
+    rt->ended = p;
     p->status = p->end;
     return true;
 }
@@ -328,6 +331,13 @@ void mf_process_end(mf_runtime *rt, mf_process *p, double grace)
     mf__process_end_many(rt, &p, 1, grace);
 }
 
+/* Frees one that was joined. */
+static void discard(mf_runtime *rt, mf_process *p)
+{
+    unlist(&rt->ended, p);
+    free(p);
+}
+
 void mf_process_free(mf_runtime *rt, mf_process *p)
 {
     if (!p)
@@ -335,7 +345,7 @@ void mf_process_free(mf_runtime *rt, mf_process *p)
     if (p->status == MF_PROCESS_RUNNING && mf_process_join(rt, p, 0) < 0)
         p->forgotten = true; /* stays listed: mf_process_leave or mf_close will reap it */
     else
-        free(p);
+        discard(rt, p);
 }
 
 void mf_process_each(mf_runtime *rt, void (*see)(mf_process *p, void *arg), void *arg)
@@ -351,10 +361,10 @@ static bool is_to_end(const mf_process *p, bool now)
     return p->daemon || now;
 }
 
-static void free_if_forgotten(mf_process *p)
+static void free_if_forgotten(mf_runtime *rt, mf_process *p)
 {
     if (p->forgotten)
-        free(p);
+        discard(rt, p);
 }
 
 /* Ends the daemons, or all. The list is made before: a join takes its process off rt->children. */
@@ -368,7 +378,7 @@ static void end_children(mf_runtime *rt, bool now)
     mf__process_end_many(rt, list, n, GRACE);
     for (size_t i = 0; i < n; i++)
         if (list[i]->status != MF_PROCESS_RUNNING)
-            free_if_forgotten(list[i]);
+            free_if_forgotten(rt, list[i]);
 }
 
 int mf_process_leave(mf_runtime *rt, bool now)
@@ -382,7 +392,7 @@ int mf_process_leave(mf_runtime *rt, bool now)
         int rc = mf_process_join(rt, p, MF_FOREVER);
         if (rc < 0)
             return rc;
-        free_if_forgotten(p);
+        free_if_forgotten(rt, p);
     }
     return 0;
 }

@@ -21,7 +21,9 @@ static void open_things(uint64_t capacity, mf_runtime **ret_rt)
     CHECK(mf_open(&(struct mf_arena_options){.reserve = 512 << 20, .budget = 256 << 20}, ret_rt) ==
           0);
     CHECK(mf_queue_new(*ret_rt, capacity, &q) == 0 && mf_lock_new(*ret_rt, &lock) == 0);
-    counter = sum = count = 0;
+    counter = 0;
+    atomic_store(&sum, 0);
+    atomic_store(&count, 0);
     producing = 2;
 }
 
