@@ -34,12 +34,19 @@ void mf__blocks_init(mf_runtime *rt)
         mf__mutex_init(&rt->arena->classes[c].lock);
 }
 
-/* The block that the class would carve next. */
+/* The block that the class would carve next, if its slab is not used up. */
 static uint64_t frontier(const mf_runtime *rt, const struct mf_class *class, uint32_t c)
 {
     uint64_t carved = atomic_load_explicit(&class->carve, memory_order_relaxed);
     return mf__unit_offset(rt, (uint32_t)(carved >> 32)) +
            (uint64_t)(uint32_t)carved * class_size(c);
+}
+
+static bool slab_is_used_up(const struct mf_class *class, uint32_t c)
+{
+    uint64_t carved = atomic_load_explicit(&class->carve, memory_order_relaxed);
+    uint32_t n = (uint32_t)carved;
+    return carved == 0 || (n + 1) * class_size(c) > SLAB_UNITS * MF_UNIT;
 }
 
 /* After a death inside: the class's words are each committed by one store, so the class is whole.
@@ -51,7 +58,8 @@ static void settle(mf_runtime *rt, struct mf_class *class, uint32_t c)
         return;
     struct mf_slot *s = mf__slot_at(rt, victim - 1);
     uint64_t fresh = atomic_load(&s->fresh);
-    if (fresh && (fresh == class->free || fresh == frontier(rt, class, c)))
+    bool is_uncarved = !slab_is_used_up(class, c) && fresh == frontier(rt, class, c);
+    if (fresh && (fresh == class->free || is_uncarved))
         mf__note(&s->fresh, 0);
     uint32_t run = atomic_load(&s->run);
     if (run && class->carve && class->carve >> 32 == run - 1)
@@ -103,13 +111,6 @@ static void wipe(mf_runtime *rt, uint32_t unit, uint32_t c)
     uint8_t *slab = mf__at(rt, mf__unit_offset(rt, unit));
     for (uint32_t at = 0; at + class_size(c) <= SLAB_UNITS * MF_UNIT; at += class_size(c))
         atomic_store_explicit(&((struct mf_block *)(slab + at))->tag, 0, memory_order_relaxed);
-}
-
-static bool slab_is_used_up(const struct mf_class *class, uint32_t c)
-{
-    uint64_t carved = atomic_load_explicit(&class->carve, memory_order_relaxed);
-    uint32_t n = (uint32_t)carved;
-    return carved == 0 || (n + 1) * class_size(c) > SLAB_UNITS * MF_UNIT;
 }
 
 static struct mf_block *take_small(mf_runtime *rt, uint32_t c)
