@@ -101,6 +101,9 @@ function mp.Pool(processes, initializer, initargs, maxtasksperchild)
    elseif o.initargs then
       internal.bad_argument(2, 1, "Pool", "initargs without an initializer")
    end
+   if init and o.processes == 0 then
+      init[1](table.unpack(o.initargs or {}, 1, (o.initargs or {}).n))
+   end
    local core, message, code = internal.core.new({
       processes = o.processes or mp.cpu_count(),
       max_tasks = o.maxtasksperchild or 0,
@@ -120,9 +123,9 @@ end
 
 -- Submitting -------------------------------------------------------------------------------------
 
-local function check_self(self, name)
+local function check_self(self, level, name)
    if getmetatable(self) ~= Pool then
-      internal.bad_argument(4, 0, name, "a Pool expected, got " .. internal.type_of(self)
+      internal.bad_argument(level + 1, 0, name, "a Pool expected, got " .. internal.type_of(self)
          .. "; call it as pool:" .. name .. "(...)")
    end
 end
@@ -150,7 +153,7 @@ function Pool:_submit(owner, code, options, spread, all, list, first, count)
 end
 
 local function map_async(self, f, items, options, spread, level, name)
-   check_self(self, name)
+   check_self(self, level + 1, name)
    check_function(f, level + 1, name)
    options = check_options(options, MAP_OPTIONS, level + 1, 3, name)
    check_open(self, level + 1)
@@ -172,12 +175,16 @@ local function map_async(self, f, items, options, spread, level, name)
    return result
 end
 
+-- No tail calls here: errors of arguments are told by levels of the stack.
+
 function Pool:map_async(f, items, options)
-   return map_async(self, f, items, options, false, 2, "map_async")
+   local result = map_async(self, f, items, options, false, 2, "map_async")
+   return result
 end
 
 function Pool:starmap_async(f, lists, options)
-   return map_async(self, f, lists, options, true, 2, "starmap_async")
+   local result = map_async(self, f, lists, options, true, 2, "starmap_async")
+   return result
 end
 
 function Pool:map(f, items, options)
@@ -190,7 +197,7 @@ end
 
 --- One call; args is a packed list.
 local function call_async(self, f, args, options, level, name)
-   check_self(self, name)
+   check_self(self, level + 1, name)
    check_function(f, level + 1, name)
    check_open(self, level + 1)
    local result = internal.new_result(self, nil, options, name)
@@ -218,11 +225,13 @@ local function apply_async(self, f, args, options, name)
          internal.type_of(args))
    end
    options = check_options(options, APPLY_OPTIONS, 3, 3, name)
-   return call_async(self, f, args or {}, options, 3, name)
+   local result = call_async(self, f, args or {}, options, 3, name)
+   return result
 end
 
 function Pool:apply_async(f, args, options)
-   return apply_async(self, f, args, options, "apply_async")
+   local result = apply_async(self, f, args, options, "apply_async")
+   return result
 end
 
 function Pool:apply(f, args, options)
@@ -230,11 +239,12 @@ function Pool:apply(f, args, options)
 end
 
 function Pool:submit(f, ...)
-   return call_async(self, f, table.pack(...), {}, 2, "submit")
+   local result = call_async(self, f, table.pack(...), {}, 2, "submit")
+   return result
 end
 
 local function imap(self, f, items, options, ordered, name)
-   check_self(self, name)
+   check_self(self, 3, name)
    check_function(f, 3, name)
    options = check_options(options, IMAP_OPTIONS, 3, 3, name)
    check_open(self, 3)
@@ -249,12 +259,14 @@ end
 
 --- for i, v, ... in pool:imap(f, items, options): results in the order of the items, as they come.
 function Pool:imap(f, items, options)
-   return imap(self, f, items, options, true, "imap")
+   local it, _, _, closing = imap(self, f, items, options, true, "imap")
+   return it, nil, nil, closing
 end
 
 --- for i, v, ... in pool:imap_unordered(f, items, options): in the order in which they are ready.
 function Pool:imap_unordered(f, items, options)
-   return imap(self, f, items, options, false, "imap_unordered")
+   local it, _, _, closing = imap(self, f, items, options, false, "imap_unordered")
+   return it, nil, nil, closing
 end
 
 -- Turning ----------------------------------------------------------------------------------------
@@ -320,13 +332,13 @@ end
 
 --- No more tasks; what was submitted is done, then the workers end.
 function Pool:close()
-   check_self(self, "close")
+   check_self(self, 2, "close")
    self.core:close()
 end
 
 --- Ends the workers at once; what is pending is cancelled.
 function Pool:terminate()
-   check_self(self, "terminate")
+   check_self(self, 2, "terminate")
    self.core:terminate()
    while self:_turn(0) do -- luacheck: ignore
    end
@@ -334,7 +346,7 @@ end
 
 --- Waits until all is done and the workers have ended. True, or false after `timeout` seconds.
 function Pool:join(timeout)
-   check_self(self, "join")
+   check_self(self, 2, "join")
    local state = self.core:state()
    if state == "open" then
       error("the pool is open: close() or terminate() it before join()", 2)
@@ -368,13 +380,11 @@ end
 
 --- The pids of the workers that are alive now.
 function Pool:pids()
-   check_self(self, "pids")
+   check_self(self, 2, "pids")
    return self.core:pids()
 end
 
-function Pool.__mf_encode()
-   return "a Pool stays in the process that made it"
-end
+Pool.__mf_encode = "a Pool stays in the process that made it"
 
 -- The default pool -------------------------------------------------------------------------------
 

@@ -63,6 +63,7 @@ end
 --- that failed first in the order of items, or kind "timeout".
 function Result:get(timeout)
    check(self, "get")
+   internal.deadline(timeout, 1, "get")
    if not self:wait(timeout) then
       local text = "the result was not ready after " .. tostring(timeout) .. " s"
       error(internal.error("timeout", text), 0)
