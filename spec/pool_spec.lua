@@ -1,0 +1,858 @@
+-- Pool: what its methods mean. What happens when workers die is in guarantees_spec.lua.
+
+local audit = require "spec.support.audit"
+local mp = require "moonfork"
+
+local function square(n)
+    return n * n
+end
+
+audit.install(before_each, after_each)
+
+-- The error object that f raises.
+local function raised(f, ...)
+    local ok, err = pcall(f, ...)
+    assert.is_false(ok)
+    return err
+end
+
+local function message_of(f, ...)
+    return tostring(raised(f, ...))
+end
+
+-- Tests that hold for a pool of processes and for one that runs everything in this process.
+for _, processes in ipairs { 0, 1, 2, 5 } do
+    describe("a pool of " .. processes, function()
+        local pool
+
+            before_each(function()
+            pool = mp.Pool(processes)
+        end)
+
+        after_each(function()
+            pool:terminate()
+            pool = nil
+        end)
+
+        describe("map", function()
+            it("gives the results in the order of the items", function()
+                local items, expected = {}, {}
+                for i = 1, 1000 do
+                    items[i], expected[i] = i, i * i
+                end
+                assert.same(expected, pool:map(square, items))
+                for _, chunksize in ipairs { 1, 7, 999, 1000, 5000 } do
+                    assert.same(expected, pool:map(square, items, { chunksize = chunksize }))
+                end
+            end)
+
+            it("gives an empty list for an empty list", function()
+                assert.same({}, pool:map(square, {}))
+            end)
+
+            it("gives the first result only, and n only if one is nil", function()
+                local function f(n)
+                    if n ~= 2 then
+                        return n, "more"
+                    end
+                end
+                assert.same({ 1, nil, 3, n = 3 }, pool:map(f, { 1, 2, 3 }))
+                assert.same({ 1, 3 }, pool:map(f, { 1, 3 }))
+                assert.same({ n = 2 }, pool:map(f, { 2, 2 }))
+            end)
+
+            it("gives all results with pack", function()
+                local function f(n)
+                    return table.unpack({ n, nil, n }, 1, n)
+                end
+                assert.same({ { 1, n = 1 }, { 2, nil, n = 2 }, { 3, nil, 3, n = 3 }, { n = 0 } },
+                    pool:map(f, { 1, 2, 3, 0 }, { pack = true }))
+            end)
+
+            it("takes holes for items where the list has n", function()
+                assert.same({ "1", "nil", "nil" }, pool:map(tostring, { 1, n = 3 }))
+            end)
+
+            it("takes all values that a function gives as arguments", function()
+                local n = 0
+                local function source()
+                    n = n + 1
+                    if n <= 3 then
+                        return n, nil, n * 10
+                    end
+                end
+                assert.same({ "1 nil 10", "2 nil 20", "3 nil 30" }, pool:map(function(a, b, c)
+                    return ("%s %s %s"):format(a, b, c)
+                end, source))
+            end)
+
+            it("goes over a generic for with mp.iter", function()
+                local sum = 0
+                for _, pair in ipairs(pool:map(function(k, v)
+                    return k .. v
+                end, mp.iter(pairs { a = 1, b = 2 }))) do
+                    sum = sum + #pair
+                end
+                assert.equal(4, sum)
+            end)
+
+            it("sends values of all kinds there and back", function()
+                local values = { 1, 1.5, "text\0", true, false, { nested = { list = { 1, 2 } } },
+                    math.mininteger, -0.0, ("x"):rep(100000), {} }
+                assert.same(values, pool:map(function(v)
+                    return v
+                end, values))
+                assert.equal("float", math.type(pool:map(square, { 2.0 })[1]))
+            end)
+
+            it("captures the function when it is called", function()
+                local factor = 2
+                local function f(n)
+                    return n * factor
+                end
+                local first = pool:map_async(f, { 1, 2 })
+                factor = 3
+                local second = pool:map_async(f, { 1, 2 })
+                assert.same({ 2, 4 }, first:get())
+                assert.same({ 3, 6 }, second:get())
+            end)
+
+            it("takes objects that can be called", function()
+                local double = setmetatable({ factor = 2 }, {
+                    __call = function(self, n)
+                        return self.factor * n
+                    end,
+                })
+                assert.same({ 2, 4 }, pool:map(double, { 1, 2 }))
+            end)
+        end)
+
+        describe("starmap", function()
+            it("gives the function the items of each list", function()
+                assert.same({ 8, 9 }, pool:starmap(function(a, b)
+                    return a ^ b // 1 | 0
+                end, { { 2, 3 }, { 3, 2 } }))
+            end)
+
+            it("takes lists with n, and empty ones", function()
+                assert.same({ 3, 0, 2 }, pool:starmap(function(...)
+                    return select("#", ...)
+                end, { { nil, nil, 1 }, {}, { n = 2 } }))
+            end)
+
+            it("fails for an item that is no list", function()
+                local err = raised(pool.starmap, pool, square, { { 1 }, 2 })
+                assert.equal(2, err.index)
+                assert.matches("not a list of arguments", err.message)
+            end)
+        end)
+
+        describe("apply and submit", function()
+            it("give all results of the call", function()
+                local function f(...)
+                    return select("#", ...), ...
+                end
+                assert.same({ 3, "a", nil, "c", n = 4 },
+                    table.pack(pool:apply(f, { "a", nil, "c", n = 3 })))
+                assert.same({ 0, n = 1 }, table.pack(pool:apply(f)))
+                assert.same({ 3, nil, 1, nil, n = 4 },
+                    table.pack(pool:submit(f, nil, 1, nil):get()))
+                assert.same({ n = 0 }, table.pack(pool:apply(function() end)))
+            end)
+
+            it("capture arguments when they are called", function()
+                local list = { 1 }
+                local result = pool:submit(function(t)
+                    return t[1]
+                end, list)
+                list[1] = 2
+                assert.equal(1, result:get())
+            end)
+        end)
+
+        describe("a Result", function()
+            it("keeps its results until they are asked for, and after", function()
+                local results = {}
+                for i = 1, 50 do
+                    results[i] = pool:submit(square, i)
+                end
+                for i = 50, 1, -1 do
+                    assert.equal(i * i, results[i]:get())
+                    assert.equal(i * i, results[i]:get())
+                    assert.is_true(results[i]:ready())
+                    assert.is_true(results[i]:wait(0))
+                    assert.is_true(results[i]:successful())
+                end
+            end)
+
+            it("says that it failed", function()
+                local result = pool:submit(error, "no")
+                assert.is_true(result:wait(10))
+                assert.is_false(result:successful())
+                assert.equal("no", raised(result.get, result).value)
+                assert.equal("no", raised(result.get, result).value)
+            end)
+
+            it("calls back when it is ready, in this process", function()
+                local got = {}
+                local function note(...)
+                    got[#got + 1] = table.pack(...)
+                end
+                pool:apply_async(square, { 3 }, { callback = note }):wait()
+                pool:map_async(square, { 1, 2 }, { callback = note }):wait()
+                pool:apply_async(error, { "x" }, { callback = note }):wait()
+                pool:apply_async(error, { "y" }, { error_callback = note }):wait()
+                assert.equal(3, #got)
+                assert.same({ 9, n = 1 }, got[1])
+                assert.same({ { 1, 4 }, n = 1 }, got[2])
+                assert.equal("y", got[3][1].value)
+            end)
+
+            it("may be waited for in a callback, but callbacks do not nest", function()
+                local depth, deepest, done = 0, 0, 0
+                local function callback(n)
+                    depth = depth + 1
+                    deepest = math.max(depth, deepest)
+                    if n > 1 then
+                        pool:apply_async(square, { 1 }, { callback = callback }):wait()
+                    end
+                    done = done + 1
+                    depth = depth - 1
+                end
+                local result = pool:apply_async(square, { 2 }, { callback = callback })
+                result:wait()
+                pool:close()
+                pool:join()
+                assert.equal(2, done)
+                assert.equal(1, deepest)
+            end)
+        end)
+
+        describe("an error", function()
+            local function odd(n)
+                if n % 2 == 0 then
+                    error({ n = n })
+                end
+                return n
+            end
+
+            it("is raised with its value, input, index, pid and traceback", function()
+                local function boom(n)
+                    if n == 30 then
+                        error "boom"
+                    end
+                end
+                local err = raised(pool.map, pool, boom, { 10, 20, 30, 40 })
+                assert.is_true(mp.is_error(err))
+                assert.equal("error", err.kind)
+                assert.matches("pool_spec.lua:%d+: boom$", err.message)
+                assert.equal(err.message, err.value)
+                assert.equal(30, err.input)
+                assert.equal(3, err.index)
+                assert.equal("number", type(err.pid))
+                assert.equal(processes == 0, err.pid == mp.getpid())
+                assert.matches("pool_spec.lua:%d+: in", err.traceback)
+                assert.matches("boom", tostring(err))
+                assert.matches("^map: .*boom$", "map: " .. err)
+            end)
+
+            it("is the first one in the order of the items", function()
+                local err = raised(pool.map, pool, odd, { 1, 3, 4, 6, 8 }, { chunksize = 1 })
+                assert.equal(3, err.index)
+                assert.same({ n = 4 }, err.value)
+            end)
+
+            it("stands in its item's place with collect", function()
+                local got = pool:map(odd, { 1, 2, 3, 4, 5 }, { on_error = "collect" })
+                for i = 1, 5 do
+                    if i % 2 == 0 then
+                        assert.is_true(mp.is_error(got[i]))
+                        assert.equal(i, got[i].index)
+                        assert.equal(i, got[i].input)
+                    else
+                        assert.equal(i, got[i])
+                    end
+                end
+            end)
+
+            it("leaves the pool as it was", function()
+                for _ = 1, 20 do
+                    raised(pool.map, pool, odd, { 1, 2, 3, 4 })
+                end
+                assert.same({ 1, 4 }, pool:map(square, { 1, 2 }))
+            end)
+
+            it("may be nil, false, or a number", function()
+                for _, value in ipairs { false, 42, "text" } do
+                    assert.equal(value, raised(pool.apply, pool, error, { value, 0 }).value)
+                end
+                assert.is_nil(raised(pool.apply, pool, error, {}).value)
+            end)
+
+            it("keeps its class when a class is thrown", function()
+                local err = raised(pool.apply, pool, function()
+                    local Class = { __name = "Thrown" }
+                    Class.__tostring = function()
+                        return "thrown"
+                    end
+                    error(setmetatable({ code = 7 }, Class))
+                end)
+                assert.equal(7, err.value.code)
+                assert.matches("^thrown", tostring(err))
+            end)
+
+            it("of what cannot be sent back names the place", function()
+                local err = raised(pool.apply, pool, function()
+                    return { log = io.tmpfile() }
+                end)
+                assert.matches("result.*log.*FILE%*", tostring(err))
+                assert.equal(4, pool:apply(square, { 2 }))
+            end)
+
+            it("of what cannot be sent is raised at the call, and nothing is queued", function()
+                local thread = coroutine.create(print)
+                assert.matches("coroutine", message_of(pool.map, pool, square, { 1, thread }))
+                assert.matches("coroutine", message_of(pool.submit, pool, function()
+                    return thread
+                end))
+                assert.same({ 4 }, pool:map(square, { 2 }))
+            end)
+        end)
+
+        describe("imap", function()
+            it("gives index and results in the order of the items", function()
+                local n = 0
+                for i, v, w in pool:imap(function(x)
+                    return nil, x
+                end, { 5, 6, 7 }) do
+                    n = n + 1
+                    assert.equal(n, i)
+                    assert.is_nil(v)
+                    assert.equal(n + 4, w)
+                end
+                assert.equal(3, n)
+            end)
+
+            it("unordered gives each one once", function()
+                local seen, n = {}, 0
+                local items = {}
+                for i = 1, 500 do
+                    items[i] = i
+                end
+                for i, v in pool:imap_unordered(square, items, { chunksize = 3 }) do
+                    assert.is_nil(seen[i])
+                    assert.equal(i * i, v)
+                    seen[i], n = true, n + 1
+                end
+                assert.equal(500, n)
+            end)
+
+            it("is lazy: it reads no further ahead than buffersize", function()
+                local read, taken = 0, 0
+                local function source()
+                    read = read + 1
+                    return read <= 100 and read or nil
+                end
+                for i in pool:imap(square, source, { buffersize = 5 }) do
+                    taken = taken + 1
+                    assert.equal(taken, i)
+                    assert.is_true(read <= taken + 5, read .. " read, taken " .. taken)
+                end
+                assert.equal(100, taken)
+            end)
+
+            it("ends with the loop: a break reads no more and closes the source", function()
+                local read, closed = 0, false
+                local function next_one()
+                    read = read + 1
+                    return read
+                end
+                local closing = setmetatable({}, {
+                    __close = function()
+                        closed = true
+                    end,
+                })
+                for i in pool:imap(square, mp.iter(next_one, nil, nil, closing),
+                    { buffersize = 3 }) do
+                    if i == 10 then
+                        break
+                    end
+                end
+                assert.is_true(closed)
+                assert.is_true(read <= 13)
+                local before = read
+                assert.same({ 9 }, pool:map(square, { 3 }))
+                assert.equal(before, read)
+            end)
+
+            it("raises at the failed item, and it:next() goes on behind it", function()
+                local it = pool:imap(function(n)
+                    return n == 2 and error "second" or n
+                end, { 1, 2, 3 })
+                assert.equal(1, (it:next()))
+                assert.equal(2, raised(it.next, it).index)
+                assert.same({ 3, 3 }, { it:next() })
+                assert.is_nil(it:next())
+                assert.is_nil(it:next())
+            end)
+
+            it("collects errors when it is told", function()
+                local kinds = {}
+                for i, v in pool:imap(function(n)
+                    return n == 2 and error "second" or n
+                end, { 1, 2, 3 }, { on_error = "collect" }) do
+                    kinds[i] = mp.is_error(v)
+                end
+                assert.same({ false, true, false }, kinds)
+            end)
+
+            it("does not start before its first item is asked for", function()
+                local factor = 2
+                local it = pool:imap(function(n)
+                    return n * factor
+                end, { 1, 2 })
+                factor = 5
+                assert.same({ 1, 5 }, { it:next() })
+                assert.same({ 2, 10 }, { it:next() })
+            end)
+
+            it("may run several times at once", function()
+                local a, b = pool:imap(square, { 1, 2, 3 }), pool:imap_unordered(square, { 4 })
+                assert.same({ 1, 1 }, { a:next() })
+                assert.same({ 1, 16 }, { b:next() })
+                assert.same({ 4 }, pool:map(square, { 2 }))
+                assert.same({ 2, 4 }, { a:next() })
+                assert.is_nil(b:next())
+                assert.same({ 3, 9 }, { a:next() })
+            end)
+        end)
+
+        describe("its end", function()
+            it("with close comes when all is done", function()
+                local result = pool:map_async(square, { 1, 2, 3 })
+                pool:close()
+                pool:close()
+                assert.matches("closed", message_of(pool.submit, pool, square, 1))
+                assert.is_true(pool:join())
+                assert.is_true(result:ready())
+                assert.same({ 1, 4, 9 }, result:get())
+                assert.same({}, pool:pids())
+            end)
+
+            it("with terminate settles what is pending", function()
+                local gate = mp.Queue()
+                local results = {}
+                for i = 1, processes == 0 and 0 or 20 do
+                    results[i] = pool:submit(function()
+                        gate:get()
+                    end)
+                end
+                pool:terminate()
+                pool:terminate()
+                for _, result in ipairs(results) do
+                    assert.is_true(result:ready())
+                    assert.equal("cancelled", raised(result.get, result).kind)
+                end
+                assert.matches("terminated", message_of(pool.map, pool, square, { 1 }))
+                assert.is_true(pool:join())
+            end)
+
+            it("in a <close> variable waits for the work, and on an error does not", function()
+                local result
+                do
+                    local p <close> = mp.Pool(processes)
+                    result = p:map_async(square, { 1, 2 })
+                end
+                assert.same({ 1, 4 }, result:get())
+                local gate = mp.Queue()
+                local pending
+                assert.equal("out", raised(function()
+                    local p <close> = mp.Pool(processes)
+                    pending = p:submit(function()
+                        gate:get()
+                    end)
+                    error("out", 0)
+                end))
+                assert.equal("cancelled", raised(pending.get, pending).kind)
+            end)
+
+            it("does not come with join while it is open", function()
+                assert.matches("close%(%) or terminate%(%)", message_of(pool.join, pool))
+            end)
+        end)
+
+        it("runs an initializer in each worker, whose globals tasks see", function()
+            local p <close> = mp.Pool { processes = processes, initializer = function(a, b)
+                _G.base = a + b
+            end, initargs = { 40, 2 } }
+            assert.same({ 43, 44 }, p:map(function(n)
+                return n + _G.base
+            end, { 1, 2 }))
+            _G.base = nil
+        end)
+
+        it("gives the tasks of a capture one copy of their upvalues in a worker", function()
+            local calls = 0
+            local p <close> = mp.Pool(processes == 0 and 0 or 1)
+            local function count()
+                calls = calls + 1
+                return calls
+            end
+            assert.same({ 1, 2, 3 }, p:map(count, { 1, 1, 1 }))
+            assert.equal(0, calls)
+        end)
+    end)
+end
+
+describe("a pool of processes", function()
+    it("has as many workers as it is told, by default one a processor", function()
+        local three <close> = mp.Pool(3)
+        local default <close> = mp.Pool()
+        local named <close> = mp.Pool { processes = 2, name = "Named" }
+        assert.equal(3, #three:pids())
+        assert.equal(mp.cpu_count(), #default:pids())
+        assert.matches("^Named", named:apply(function()
+            return mp.current_process().name
+        end))
+        assert.matches("3 processes", tostring(three))
+    end)
+
+    it("runs its tasks in its workers", function()
+        local pool <close> = mp.Pool(2)
+        local pids = {}
+        for _, pid in ipairs(pool:pids()) do
+            pids[pid] = true
+        end
+        for _, pid in ipairs(pool:map(mp.getpid, { 1, 2, 3, 4 })) do
+            assert.is_true(pids[pid])
+        end
+    end)
+
+    it("lets short tasks pass a long one", function()
+        local gate, passed = mp.Queue(), mp.Queue()
+        local pool <close> = mp.Pool(2)
+        local result = pool:map_async(function(n)
+            if n == 1 then
+                return gate:get(10) -- until all others are through
+            end
+            passed:put(n)
+            return n
+        end, { 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16 })
+        for n = 2, 16 do
+            assert.equal(n, passed:get(10))
+        end
+        gate:put "open"
+        assert.equal("open", result:get()[1])
+    end)
+
+    it("works while its creator does something else", function()
+        local passed = mp.Queue()
+        local pool <close> = mp.Pool(2)
+        local result = pool:map_async(function(n)
+            passed:put(n)
+        end, { 1, 2, 3, 4, 5, 6, 7, 8 }, { chunksize = 1 })
+        for _ = 1, 8 do
+            assert.is_truthy(passed:get(10))
+        end
+        assert.is_true(result:wait(10))
+    end)
+
+    it("gives imap_unordered's results as they come", function()
+        local gate = mp.Queue()
+        local pool <close> = mp.Pool(2)
+        local order = {}
+        for i in pool:imap_unordered(function(n)
+            return n == 1 and gate:get(10) or n
+        end, { 1, 2, 3 }) do
+            order[#order + 1] = i
+            if #order == 2 then
+                gate:put "open"
+            end
+        end
+        assert.same({ 2, 3, 1 }, order)
+    end)
+
+    it("waits at most as long as it is told", function()
+        local gate = mp.Queue()
+        local pool <close> = mp.Pool(1)
+        local result = pool:submit(function()
+            return gate:get(10)
+        end)
+        assert.is_false(result:ready())
+        assert.is_false(result:wait(0))
+        assert.is_false(result:wait(0.01))
+        assert.equal("timeout", raised(result.get, result, 0.01).kind)
+        assert.matches("not ready", message_of(result.successful, result))
+        pool:close()
+        assert.is_false(pool:join(0.01))
+        gate:put "open"
+        assert.equal("open", result:get(10))
+        assert.is_true(pool:join(10))
+    end)
+
+    it("cancels what has not begun", function()
+        local gate, began = mp.Queue(), mp.Queue()
+        local pool <close> = mp.Pool(1)
+        local running = pool:submit(function()
+            began:put(true)
+            return gate:get(10)
+        end)
+        local waiting = pool:submit(function()
+            began:put "never"
+        end)
+        assert.is_true(began:get(10))
+        assert.is_false(running:cancel())
+        assert.is_true(waiting:cancel())
+        gate:put "open"
+        assert.equal("open", running:get(10))
+        assert.equal("cancelled", raised(waiting.get, waiting, 10).kind)
+        assert.same({ nil, "empty" }, { nil, select(3, began:get_nowait()) })
+    end)
+
+    it("cancels the rest of an imap on break", function()
+        local ran = mp.Queue()
+        local pool <close> = mp.Pool(1)
+        local gate = mp.Queue()
+        for i in pool:imap(function(n)
+            ran:put(n)
+            return n == 2 and gate:get(10) or n
+        end, { 1, 2, 3, 4, 5, 6 }) do
+            assert.equal(i, ran:get(10))
+            assert.equal(2, ran:get(10)) -- it is at work: all behind it still wait
+            if i == 1 then
+                break
+            end
+        end
+        gate:put "open"
+        pool:close()
+        pool:join()
+        assert.equal(0, ran:qsize())
+    end)
+
+    it("gives a worker a limited number of tasks with maxtasksperchild", function()
+        local pool <close> = mp.Pool { processes = 1, maxtasksperchild = 2 }
+        local pids, different = {}, 0
+        for _, pid in ipairs(pool:map(mp.getpid, { 1, 2, 3, 4, 5, 6 }, { chunksize = 1 })) do
+            different = different + (pids[pid] and 0 or 1)
+            pids[pid] = (pids[pid] or 0) + 1
+            assert.is_true(pids[pid] <= 2)
+        end
+        assert.equal(3, different)
+    end)
+
+    it("kills a task that is over its time, and that alone", function()
+        local gate = mp.Queue()
+        local pool <close> = mp.Pool(2)
+        local got = pool:map(function(n)
+            if n == 3 then
+                gate:get()
+            end
+            return n
+        end, { 1, 2, 3, 4, 5 }, { timeout = 0.2, on_error = "collect" })
+        assert.equal("timeout", got[3].kind)
+        assert.equal(3, got[3].index)
+        assert.equal(3, got[3].input)
+        got[3] = 3
+        assert.same({ 1, 2, 3, 4, 5 }, got)
+        local err = raised(pool.apply, pool, function()
+            while true do end -- luacheck: ignore
+        end, {}, { timeout = 0.1 })
+        assert.equal("timeout", err.kind)
+        assert.same({ 4 }, pool:map(square, { 2 }))
+    end)
+
+    it("keeps its results past its end", function()
+        local pool = mp.Pool(2)
+        local result = pool:map_async(square, { 1, 2, 3 })
+        pool:close()
+        pool:join()
+        pool = nil -- luacheck: ignore
+        collectgarbage()
+        assert.same({ 1, 4, 9 }, result:get())
+    end)
+
+    it("ends when it is collected", function()
+        local pids
+        do
+            local pool = mp.Pool(2)
+            pids = pool:pids()
+        end
+        audit.eventually(function()
+            collectgarbage()
+            return not audit.state_of(pids[1]) and not audit.state_of(pids[2])
+        end)
+    end)
+
+    it("knows queues that were made after it", function()
+        local pool <close> = mp.Pool(1)
+        local queue = mp.Queue()
+        pool:apply(function(q)
+            q:put "hello"
+        end, { queue })
+        assert.equal("hello", queue:get(10))
+        pool:apply(function()
+            queue:put "upvalue"
+        end)
+        assert.equal("upvalue", queue:get(10))
+    end)
+
+    it("brings queues home that a worker has made", function()
+        local pool <close> = mp.Pool(1)
+        local queue = pool:apply(function()
+            local q = mp.Queue()
+            q:put "from inside"
+            return q
+        end)
+        assert.equal("from inside", queue:get(10))
+    end)
+
+    it("may be made in a worker", function()
+        local pool <close> = mp.Pool(2)
+        assert.same({ 14, 50 }, pool:map(function(list)
+            local inner <close> = mp.Pool(2)
+            local sum = 0
+            for _, n in ipairs(inner:map(square, list)) do
+                sum = sum + n
+            end
+            return sum
+        end, { { 1, 2, 3 }, { 3, 4, 5 } }))
+    end)
+
+    it("may be made in a child process", function()
+        local child = mp.spawn(function()
+            local pool <close> = mp.Pool(2)
+            return pool:map(square, { 1, 2, 3 })
+        end)
+        assert.same({ 1, 4, 9 }, child:get(10))
+    end)
+
+    it("may be used in a coroutine", function()
+        local pool <close> = mp.Pool(2)
+        local results = {}
+        local co = coroutine.wrap(function()
+            for i, v in pool:imap(square, { 1, 2, 3 }) do
+                coroutine.yield(i, v)
+            end
+        end)
+        for i, v in co do
+            results[i] = v
+        end
+        assert.same({ 1, 4, 9 }, results)
+    end)
+
+    it("gives each worker a random stream of its own", function()
+        local pool <close> = mp.Pool(2)
+        local gate = mp.Queue()
+        local first = pool:map_async(function()
+            gate:get(10) -- so that each worker has one of the two
+            return math.random(0)
+        end, { 1, 2 }, { chunksize = 1 })
+        gate:put(1)
+        gate:put(2)
+        local numbers = first:get()
+        assert.not_equal(numbers[1], numbers[2])
+    end)
+
+    it("returns large results", function()
+        local pool <close> = mp.Pool(2)
+        local got = pool:map(function(n)
+            return ("x"):rep(n)
+        end, { 1, 1 << 20, 3, 5 << 20 })
+        assert.equal(1 << 20, #got[2])
+        assert.equal(5 << 20, #got[4])
+    end)
+
+    it("stays in the process that made it", function()
+        local pool <close> = mp.Pool(1)
+        assert.matches("Pool stays in the process", message_of(pool.apply, pool, square, { pool }))
+        local queue = mp.Queue()
+        assert.matches("Pool stays in the process", message_of(queue.put, queue, pool))
+    end)
+end)
+
+describe("mp.map", function()
+    setup(function() -- the pool, and the functions that it knows, stay to the end
+        mp.map(square, { 1 })
+        mp.map(mp.getpid, { 1 })
+        pcall(mp.map, error, { 1 })
+    end)
+
+    it("is map on a pool that all calls share", function()
+        assert.same({ 1, 4, 9 }, mp.map(square, { 1, 2, 3 }))
+        local first = mp.map(mp.getpid, { 1 })[1]
+        assert.not_equal(mp.getpid(), first)
+        assert.equal("bad", raised(mp.map, error, { "bad" }).value)
+        assert.same({ 4 }, mp.map(square, { 2 }, { chunksize = 1 }))
+    end)
+end)
+
+describe("a bad argument", function()
+    local pool
+
+    before_each(function()
+        pool = mp.Pool(1)
+    end)
+
+    after_each(function()
+        pool:terminate()
+        pool = nil
+    end)
+
+    -- The error is one of the caller: it names this file.
+    local function refused(pattern, f, ...)
+        local arguments = table.pack(...)
+        local ok, err = pcall(function()
+            f(table.unpack(arguments, 1, arguments.n))
+            return nil
+        end)
+        assert.is_false(ok)
+        assert.equal("string", type(err))
+        assert.matches("pool_spec.lua:%d+: .*" .. pattern, err)
+    end
+
+    it("of Pool is refused", function()
+        refused("processes", mp.Pool, -1)
+        refused("processes", mp.Pool, 1.5)
+        refused("processes", mp.Pool, "2")
+        refused("initializer", mp.Pool, 1, 2)
+        refused("initargs", mp.Pool, { processes = 1, initargs = {} })
+        refused("maxtasksperchild", mp.Pool, { maxtasksperchild = 0 })
+        refused("proceses.*did you mean 'processes'", mp.Pool, { proceses = 2 })
+    end)
+
+    it("of map is refused", function()
+        refused("argument #1 to 'map'.*function expected, got nil", pool.map, pool)
+        refused("argument #1 to 'map'.*got number", pool.map, pool, 3, {})
+        refused("argument #2 to 'map'.*got number", pool.map, pool, square, 3)
+        refused("argument #2 to 'map'.*mp.iter", pool.map, pool, square, { a = 1 })
+        refused("argument #3 to 'map'.*chunksize = 10", pool.map, pool, square, { 1 }, 10)
+        refused("chunksize", pool.map, pool, square, { 1 }, { chunksize = 0 })
+        refused("did you mean 'chunksize'", pool.map, pool, square, { 1 }, { chunk_size = 2 })
+        refused("on_error", pool.map, pool, square, { 1 }, { on_error = "ignore" })
+        refused("timeout", pool.map, pool, square, { 1 }, { timeout = -1 })
+        refused("retries", pool.map, pool, square, { 1 }, { retries = "x" })
+        refused("callback", pool.map, pool, square, { 1 }, { callback = 1 })
+    end)
+
+    it("of apply, imap and the rest is refused", function()
+        refused("argument #2 to 'apply'.*pool:apply%(f, { 3 }%)", pool.apply, pool, square, 3)
+        refused("argument #1 to 'submit'", pool.submit, pool)
+        refused("argument #1 to 'imap'", pool.imap, pool)
+        refused("argument #2 to 'imap_unordered'", pool.imap_unordered, pool, square)
+        refused("unknown option", pool.apply_async, pool, square, {}, { chunksize = 1 })
+        refused("iterator function expected", mp.iter, { 1 })
+        local result = pool:submit(square, 2)
+        refused("timeout in seconds", result.get, result, false)
+        refused("timeout in seconds", pool.imap(pool, square, { 1 }).next,
+            pool:imap(square, { 1 }), "x")
+        result:get()
+    end)
+
+    it("of the wrong self is refused, with a hint", function()
+        refused("pool:map", pool.map, square, { 1 })
+        refused("pool:close", pool.close)
+        local result = pool:submit(square, 2)
+        refused("result:get", result.get)
+        result:get()
+    end)
+end)
