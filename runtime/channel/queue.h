@@ -33,10 +33,6 @@
 
 typedef struct mf_object mf_queue;
 
-struct mf_queue_stats {
-    uint64_t put, got, queued, lost; /* put = got + queued + lost */
-};
-
 /* Makes a queue, held by this process; capacity is the most messages in it, 0 for no bound but the
  * arena's budget. MF_ENOMEM. */
 int mf_queue_new(mf_runtime *rt, uint64_t capacity, mf_queue **ret_q);

@@ -1,4 +1,181 @@
+/*
+ * moonfork.h - families of processes with shared queues and locks, in C. It knows nothing of Lua;
+ * for Lua states see moonfork_lua.h.
+ *
+ *     mf_runtime *rt;
+ *     mf_process *child;
+ *     struct mf_start start = {.main = work, .arg = &job};
+ *     if (mf_open(NULL, &rt) == 0 && mf_process_start(rt, &start, &child) == 0)
+ *         mf_process_join(rt, child, MF_FOREVER);
+ *     mf_close(rt);
+ *
+ * A runtime belongs to the thread that opened it, which must outlive the children that it starts.
+ * Nothing is installed, printed or reaped that is not moonfork's own. A process that was forked by
+ * other means gets MF_EFORKED from what can fail.
+ *
+ * Functions return 0 or a negative code of moonfork_error.h; what they give is a last argument
+ * ret_x, untouched on failure. A deadline is an absolute time in nanoseconds: mf_deadline makes one
+ * of seconds, MF_FOREVER never comes, 0 does not wait. MF_EINTR: a signal handler ran; call again
+ * with the same deadline.
+ *
+ * Link with libmoonfork.a (pkg-config moonfork).
+ */
 #ifndef MOONFORK_H
 #define MOONFORK_H
+
+#include "moonfork_error.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 #define MF_VERSION "0.1.0"
+
+#define MF_FOREVER INT64_MAX
+
+typedef struct mf_runtime mf_runtime; /* this process's place in its family */
+typedef struct mf_process mf_process; /* a child */
+typedef struct mf_object mf_queue;    /* shared by the family */
+typedef struct mf_object mf_lock;
+
+/* The deadline `seconds` from now. Zero or less does not wait; NaN and infinity are MF_FOREVER. */
+int64_t mf_deadline(double seconds);
+
+/* --- the family ----------------------------------------------------------------------------------
+ */
+
+struct mf_arena_options {
+    size_t reserve; /* bytes of address space; 0: chosen */
+    size_t budget;  /* bytes that may be in use; 0: half of what the machine or cgroup gives */
+};
+
+/* Makes a family, whose first process this is. options may be NULL. The runtime is the caller's
+ * until mf_close. MF_ENOMEM. */
+int mf_open(const struct mf_arena_options *options, mf_runtime **ret_rt);
+
+/* Ends the children, leaves the family and frees the runtime with all its mf_process. NULL is
+ * fine. In a process that was forked by other means it frees only memory. Blocks while children
+ * end: at most the grace period (a second) and a little. */
+void mf_close(mf_runtime *rt);
+
+/* --- processes -----------------------------------------------------------------------------------
+ */
+
+struct mf_start {
+    int (*main)(mf_runtime *rt, void *arg); /* runs in the child; its result is the exit status */
+    void *arg;               /* for main; the child has the parent's memory as it is at the fork */
+    const char *name;        /* copied; NULL for none */
+    const uint64_t *handles; /* objects that the child holds from its first instruction on */
+    uint32_t handle_count;
+    const int *keep_fds; /* descriptors left open in the child; it gets 0 to 2 anyway */
+    size_t keep_fd_count;
+    bool keep_stdin; /* else it reads /dev/null */
+    bool daemon;     /* ended, not joined, when this process leaves */
+};
+
+/* Forks a child, which runs main with a runtime of its own and never returns into the caller's
+ * code. *ret_p is the caller's until mf_process_free. MF_ELIMIT, MF_ENOMEM, MF_ESYS (errno tells
+ * why), MF_EFORKED: nothing was started. */
+int mf_process_start(mf_runtime *rt, const struct mf_start *start, mf_process **ret_p);
+
+/* Waits for the child's end. 0 (again and again), MF_ETIMEOUT or MF_EINTR. */
+int mf_process_join(mf_runtime *rt, mf_process *p, int64_t deadline);
+
+#define MF_PROCESS_UNKNOWN (-1000)
+#define MF_PROCESS_RUNNING (-1001)
+
+/* After a join: the exit status, or -signal, or MF_PROCESS_UNKNOWN when somebody else reaped the
+ * child. Before: MF_PROCESS_RUNNING. */
+int mf_process_status(const mf_process *p);
+
+pid_t mf_process_pid(const mf_process *p);
+
+/* Sends a signal, if the child is still there: never to a pid that was used again. */
+void mf_process_signal(mf_process *p, int signal);
+
+/* SIGTERM, then SIGKILL when the child still lives after `grace` seconds; then joins. */
+void mf_process_end(mf_runtime *rt, mf_process *p, double grace);
+
+/* Gives the handle up. NULL is fine. A child that still runs stays a child, and is reaped later. */
+void mf_process_free(mf_runtime *rt, mf_process *p);
+
+/* The end of a program: daemons (all children when `now`) are ended, the others joined. 0, or
+ * MF_EINTR: call again. */
+int mf_process_leave(mf_runtime *rt, bool now);
+
+/* Ends a child from inside its main: leaves, flushes stdio, _exit. */
+void mf_process_exit(mf_runtime *rt, int status) __attribute__((noreturn));
+
+/* --- queues --------------------------------------------------------------------------------------
+ */
+
+/* Makes a queue, held by this process. capacity: the most messages in it, 0 for no bound but the
+ * family's memory. MF_ENOMEM. */
+int mf_queue_new(mf_runtime *rt, uint64_t capacity, mf_queue **ret_q);
+
+/* This process lets go of the queue; it ends with its last holder. NULL is fine. */
+void mf_queue_free(mf_runtime *rt, mf_queue *q);
+
+/* The name of a queue in messages and in mf_start.handles. */
+uint64_t mf_queue_handle(const mf_runtime *rt, const mf_queue *q);
+
+/* The queue of a handle that came in a message or that this process was started with; held by this
+ * process from now on. MF_ECLOSED when it is gone. */
+int mf_queue_open(mf_runtime *rt, uint64_t handle, mf_queue **ret_q);
+
+/* Puts a copy of the bytes, and keeps the objects of the n handles alive as long as they travel.
+ * Waits while a bounded queue is full. 0; MF_EFULL (deadline 0), MF_ETIMEOUT, MF_ECLOSED,
+ * MF_ENOMEM, MF_EINTR: then nothing was put. */
+int mf_queue_put(mf_runtime *rt, mf_queue *q, const void *data, size_t size,
+                 const uint64_t *handles, uint32_t n, int64_t deadline);
+
+/* Takes the oldest message, in memory that the caller frees with free(). For messages without
+ * handles: objects that came along are dropped. 0; MF_EEMPTY (deadline 0), MF_ETIMEOUT, MF_ECLOSED
+ * (closed and drained), MF_EINTR, MF_ENOMEM (the message is lost). */
+int mf_queue_get(mf_runtime *rt, mf_queue *q, int64_t deadline, void **ret_data, size_t *ret_size);
+
+/* Sleeps until the queue is not empty, or closed, and takes nothing. */
+int mf_queue_wait(mf_runtime *rt, mf_queue *q, int64_t deadline);
+
+/* No more puts; gets go on until it is drained. */
+void mf_queue_close(mf_runtime *rt, mf_queue *q);
+
+bool mf_queue_is_closed(const mf_queue *q);
+uint64_t mf_queue_size(const mf_queue *q);
+uint64_t mf_queue_capacity(const mf_queue *q);
+
+struct mf_queue_stats {
+    uint64_t put, got, queued, lost; /* put = got + queued + lost */
+};
+
+/* A snapshot; exact when nobody puts or gets. */
+void mf_queue_stats(const mf_queue *q, struct mf_queue_stats *ret);
+
+/* --- locks ---------------------------------------------------------------------------------------
+ */
+
+#define MF_ABANDONED 1
+
+int mf_lock_new(mf_runtime *rt, mf_lock **ret_lock);
+void mf_lock_free(mf_runtime *rt, mf_lock *lock);
+uint64_t mf_lock_handle(const mf_runtime *rt, const mf_lock *lock);
+int mf_lock_open(mf_runtime *rt, uint64_t handle, mf_lock **ret_lock);
+
+/* 0; MF_ABANDONED: acquired, and *ret_pid died holding it; MF_ETIMEOUT; MF_EINTR. Not recursive. */
+int mf_lock_acquire(mf_runtime *rt, mf_lock *lock, int64_t deadline, int32_t *ret_pid);
+
+/* Releases it, whoever holds it. MF_EINVAL when nobody does. */
+int mf_lock_release(mf_runtime *rt, mf_lock *lock);
+
+bool mf_lock_is_mine(const mf_runtime *rt, const mf_lock *lock);
+
+#ifdef __cplusplus
+}
+#endif
+
 #endif

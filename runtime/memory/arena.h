@@ -16,6 +16,7 @@
 
 #include "clock.h"
 #include "error.h"
+#include "moonfork.h"
 #include "mutex.h"
 
 #include <stdbool.h>
@@ -120,11 +121,6 @@ struct mf_runtime {
     bool watching;               /* this process holds arena->watch */
     uint32_t deaths_seen;
     uint32_t spin; /* adaptive length of the busy wait: see wait.c */
-};
-
-struct mf_arena_options {
-    size_t reserve; /* bytes of address space; 0: chosen */
-    size_t budget;  /* bytes that may be in use; 0: half of what the machine or cgroup gives */
 };
 
 /* Makes an arena and its first process. MF_ENOMEM when no range could be reserved. */

@@ -21,18 +21,6 @@
 
 typedef struct mf_process mf_process;
 
-struct mf_start {
-    int (*main)(mf_runtime *rt, void *arg); /* runs in the child; its result is the exit status */
-    void *arg;               /* for main; the child has the parent's memory as it is at the fork */
-    const char *name;        /* copied; NULL for none */
-    const uint64_t *handles; /* objects that the child holds from its first instruction on */
-    uint32_t handle_count;
-    const int *keep_fds; /* descriptors left open in the child */
-    size_t keep_fd_count;
-    bool keep_stdin;
-    bool daemon; /* ended, not joined, when this process leaves */
-};
-
 /* Prepares the family: arena_open of arena.h, and what the layers above add. The thread that calls
  * it owns the runtime. */
 int mf_open(const struct mf_arena_options *options, mf_runtime **ret_rt);
