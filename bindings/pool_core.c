@@ -444,22 +444,35 @@ static void push_core(lua_State *L)
     lua_setfield(L, -2, "new");
 }
 
-void mf__open_pool(lua_State *L)
+static void call_part(lua_State *L, const char *name, int module)
 {
-    static const char *const parts[] = {"common", "items", "result", "imap", "pool"};
-    int module = lua_gettop(L);
+    mf__embedded_load(L, name);
+    lua_pushvalue(L, module);
+    lua_pushvalue(L, -3);
+    lua_call(L, 2, 0);
+}
+
+/* The Lua parts, which set the module's Pool, map and iter. Stack: the module. */
+static int read_parts(lua_State *L)
+{
+    lua_settop(L, 1);
     lua_newtable(L); /* internals: what the parts share */
     push_core(L);
     lua_setfield(L, -2, "core");
     lua_pushcfunction(L, new_error);
     lua_setfield(L, -2, "error");
-    for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) {
-        lua_pushfstring(L, "moonfork.%s", parts[i]);
-        mf__embedded_load(L, lua_tostring(L, -1));
-        lua_pushvalue(L, module);
-        lua_pushvalue(L, module + 1);
-        lua_call(L, 2, 0);
-        lua_pop(L, 1);
-    }
+    call_part(L, "moonfork.common", 1);
+    call_part(L, "moonfork.items", 1);
+    call_part(L, "moonfork.result", 1);
+    call_part(L, "moonfork.imap", 1);
+    call_part(L, "moonfork.pool", 1);
+    return 0;
+}
+
+void mf__open_pool(lua_State *L)
+{
+    int module = lua_gettop(L);
+    lua_pushcfunction(L, read_parts);
+    call_part(L, "moonfork.lazy", module);
     lua_settop(L, module);
 }
