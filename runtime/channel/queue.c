@@ -76,7 +76,7 @@ static void settle_segment(mf_runtime *rt, mf_queue *q, enum side side, uint32_t
 static void settle_side(mf_runtime *rt, mf_queue *q, enum side side)
 {
     uint32_t victim = atomic_load(&q->end[side].lock.holder);
-    if (!victim)
+    if (!victim || atomic_load(&mf__slot_at(rt, victim - 1)->side) != side)
         return;
     settle_segment(rt, q, side, victim - 1);
     settle_move(q, side, mf__slot_at(rt, victim - 1));
@@ -99,8 +99,11 @@ static void unlock(mf_queue *q, enum side side)
     mf__mutex_unlock(&q->end[side].lock);
 }
 
-static void begin(mf_runtime *rt, const mf_queue *q)
+/* The intents that follow are about this side: a claimer that is killed under the other side's lock
+ * has signed with the victim's name too. */
+static void begin(mf_runtime *rt, const mf_queue *q, enum side side)
 {
+    mf__note(&rt->self->side, side);
     mf__note(&rt->self->busy, mf__object_index(rt, q) + 1);
 }
 
@@ -125,7 +128,7 @@ int mf_queue_new(mf_runtime *rt, uint64_t capacity, mf_queue **ret_q)
         return MF_ENOMEM;
     }
     body(q)->capacity = capacity;
-    begin(rt, q);
+    begin(rt, q, PUT);
     /* As at put: in slot.segment from before it is linked until it is no longer ours. */
     lock(rt, q, PUT, MF_FOREVER);
     mf__note(&rt->self->segment, mf__offset(rt, b));
@@ -141,7 +144,7 @@ int mf_queue_new(mf_runtime *rt, uint64_t capacity, mf_queue **ret_q)
 
 void mf_queue_close(mf_runtime *rt, mf_queue *q)
 {
-    begin(rt, q);
+    begin(rt, q, PUT);
     atomic_store(&body(q)->closed, 1);
     mf__wait_wake_all(&body(q)->not_empty);
     mf__wait_wake_all(&body(q)->not_full);
@@ -228,7 +231,7 @@ static int put(mf_runtime *rt, mf_queue *q, const struct parcel *p, int64_t dead
     int rc;
     if (mf__alive(rt) < 0)
         return MF_EFORKED;
-    begin(rt, q);
+    begin(rt, q, PUT);
     while ((rc = try_put(rt, q, p, deadline)) == MF_EFULL && deadline) {
         struct body *b = body(q);
         if (mf__wait_spin(rt, &q->end[GET].at, tail(q) - b->capacity))
@@ -358,7 +361,7 @@ static int get(mf_runtime *rt, mf_queue *q, struct mf_message *m, bool task, int
     int rc;
     if (mf__alive(rt) < 0)
         return MF_EFORKED;
-    begin(rt, q);
+    begin(rt, q, GET);
     for (;;) {
         /* An empty queue is left in peace: who waits reads tail, and takes no lock. */
         rc = looks_empty(q) ? MF_EEMPTY : try_get(rt, q, m, task, deadline);
@@ -396,7 +399,7 @@ int mf_queue_wait(mf_runtime *rt, mf_queue *q, int64_t deadline)
 {
     struct mf_wait *w = &body(q)->not_empty;
     int rc = deadline || !looks_empty(q) ? 0 : MF_EEMPTY;
-    begin(rt, q);
+    begin(rt, q, GET);
     while (rc == 0 && looks_empty(q)) {
         uint32_t ticket = mf__wait_prepare(w);
         if (!looks_empty(q))
@@ -478,7 +481,7 @@ static void free_segment(mf_runtime *rt, mf_queue *q)
 static void destroy(mf_runtime *rt, struct mf_object *q)
 {
     struct mf_message m;
-    begin(rt, q);
+    begin(rt, q, GET);
     lock(rt, q, PUT, MF_FOREVER); /* settles a death inside */
     if (!segment(q, GET))
         mf__note(&q->end[GET].segment, segment(q, PUT)); /* its maker was killed in between */

@@ -20,12 +20,14 @@ static void supervise(mf_runtime *rt)
         return;
     /* Operations of a supervisor say what they are busy with; the one that sleeps here goes on. */
     uint32_t busy = atomic_load_explicit(&rt->self->busy, memory_order_relaxed);
+    uint32_t side = atomic_load_explicit(&rt->self->side, memory_order_relaxed);
     rt->supervising = true;
     for (struct mf_supervisor *s = rt->supervisors, *next; s; s = next) {
         next = s->next;
         s->look(s);
     }
     rt->supervising = false;
+    mf__note(&rt->self->side, side);
     mf__note(&rt->self->busy, busy);
 }
 
