@@ -15,9 +15,6 @@
 
 #define STDOUT_ROOM (64 * 1024)
 
-/* In a child the standard function of that name is this one, for the codec too. */
-void mf__standard_replace(const char *name, lua_CFunction function) __attribute__((weak));
-
 static const char name_key;
 
 /* --- before the fork, in the parent -------------------------------------------------------------
@@ -251,10 +248,8 @@ static int live(lua_State *L)
     make_context(L, child);
     replace(L, LUA_OSLIBNAME, "exit", child_exit);
     replace(L, LUA_GNAME, "print", child_print);
-    if (mf__standard_replace) {
-        mf__standard_replace("os.exit", child_exit);
-        mf__standard_replace("print", child_print);
-    }
+    mf__standard_replace("os.exit", child_exit);
+    mf__standard_replace("print", child_print);
     seed_random(L, child);
     inherit(L, child);
     lua_pushcfunction(L, child->body);

@@ -6,8 +6,6 @@
 
 #include <string.h>
 
-#pragma weak mf__open_pool
-
 static const char module_key;
 
 /* --- the Lua part, compiled in: see embed.cmake -------------------------------------------------
@@ -61,8 +59,7 @@ static void make_module(lua_State *L)
     mf__open_lock(L);
     mf__open_process(L);
     mf__open_system(L);
-    if (mf__open_pool)
-        mf__open_pool(L);
+    mf__open_pool(L);
     mf__lua_push_error_class(L);
     lua_setfield(L, -2, "Error");
     lua_pushliteral(L, MF_VERSION);

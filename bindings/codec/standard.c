@@ -25,6 +25,12 @@ struct standard {
 static const char *const libraries[] = {"coroutine", "debug",  "io",    "math", "os",
                                         "package",   "string", "table", "utf8", "_G"};
 
+/* What mf__standard_replace was told. */
+static struct {
+    const char *name;
+    lua_CFunction function;
+} replacements[4];
+
 enum { LIBRARIES = sizeof libraries / sizeof *libraries };
 
 static _Atomic(struct standard *) the_names;
@@ -65,6 +71,15 @@ static void add_library(lua_State *L, const char *library, struct standard *name
     }
 }
 
+static void apply_replacements(struct standard *names)
+{
+    for (size_t i = 0; i < sizeof replacements / sizeof *replacements; i++)
+        for (size_t k = 0; replacements[i].name && k < names->count; k++)
+            if (strcmp(names->entries[k].name, replacements[i].name) == 0)
+                names->entries[k].function = replacements[i].function;
+    qsort(names->entries, names->count, sizeof *names->entries, by_function);
+}
+
 /* Fills the table (a light userdata argument) from the state it runs in. */
 static int collect(lua_State *L)
 {
@@ -77,7 +92,7 @@ static int collect(lua_State *L)
             add_library(L, libraries[i], names);
         lua_pop(L, 1);
     }
-    qsort(names->entries, names->count, sizeof *names->entries, by_function);
+    apply_replacements(names);
     return 0;
 }
 
@@ -115,6 +130,20 @@ const char *mf__standard_name(lua_CFunction function)
     if (names != NULL)
         found = bsearch(&key, names->entries, names->count, sizeof key, by_function);
     return found ? found->name : NULL;
+}
+
+void mf__standard_replace(const char *name, lua_CFunction function)
+{
+    struct standard *names = atomic_load(&the_names);
+
+    for (size_t i = 0; i < sizeof replacements / sizeof *replacements; i++)
+        if (!replacements[i].name || strcmp(replacements[i].name, name) == 0) {
+            replacements[i].name = name;
+            replacements[i].function = function;
+            break;
+        }
+    if (names != NULL)
+        apply_replacements(names);
 }
 
 /* Pushes what a library of this state has under the name of `e`. */

@@ -17,6 +17,12 @@
 /* The name of `function` ("print", "string.format"), or NULL: it is not a standard one. */
 const char *mf__standard_name(lua_CFunction function);
 
+/*
+ * In a forked child, before its Lua state is used: the standard function `name` (static text) is
+ * `function`, without upvalues, from now on. For a few names.
+ */
+void mf__standard_replace(const char *name, lua_CFunction function);
+
 /* Pushes the standard function of that name; false: there is none, nothing pushed. */
 bool mf__standard_push(lua_State *L, const char *name, size_t size);
 
