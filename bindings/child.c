@@ -6,6 +6,7 @@
 #include "module.h"
 #include "standard.h"
 
+#include <errno.h>
 #include <lualib.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -125,6 +126,19 @@ static int child_exit(lua_State *L)
     _exit(status & 0xff);
 }
 
+/* After what is buffered, in one system call if the system lets it. */
+static void write_out(const char *text, size_t size)
+{
+    fflush(stdout);
+    while (size > 0) {
+        ssize_t n = write(fileno(stdout), text, size);
+        if (n < 0 && errno != EINTR)
+            return;
+        text += n > 0 ? n : 0;
+        size -= n > 0 ? (size_t)n : 0;
+    }
+}
+
 /* As Lua's own, but one write for all: lines of several processes do not mix. */
 static int child_print(lua_State *L)
 {
@@ -141,8 +155,7 @@ static int child_print(lua_State *L)
     luaL_addchar(&b, '\n');
     luaL_pushresult(&b);
     const char *text = lua_tolstring(L, -1, &size);
-    fwrite(text, 1, size, stdout);
-    fflush(stdout);
+    write_out(text, size);
     return 0;
 }
 
