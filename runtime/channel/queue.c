@@ -448,10 +448,10 @@ void mf_queue_stats(const mf_queue *q, struct mf_queue_stats *ret)
  */
 
 /* Counts the message that the dead had taken and not delivered, once for each death. */
-static void count_lost(mf_queue *q, struct mf_slot *dead)
+static void count_lost(mf_runtime *rt, mf_queue *q, struct mf_slot *dead)
 {
     uint64_t lost = atomic_load(&body(q)->lost);
-    uint32_t victim = (uint32_t)atomic_load(&dead->pid);
+    uint32_t victim = mf__generation(atomic_load(&dead->state)) * MF_SLOTS + rt->slot;
     if ((uint32_t)lost != victim)
         atomic_store(&body(q)->lost, ((lost >> 32) + 1) << 32 | victim);
     mf__note(&dead->got, 0);
@@ -463,7 +463,7 @@ static void settle(mf_runtime *rt, struct mf_object *q, struct mf_slot *dead)
     unlock(q, PUT);
     lock(rt, q, GET, MF_FOREVER);
     if (atomic_load(&dead->got) == mf__object_index(rt, q) + 1)
-        count_lost(q, dead);
+        count_lost(rt, q, dead);
     unlock(q, GET);
     mf__wait_wake_all(&body(q)->not_empty);
     mf__wait_wake_all(&body(q)->not_full);
