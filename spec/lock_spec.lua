@@ -13,7 +13,7 @@ describe("a lock", function()
         for i = 1, 4 do
             workers[i] = mp.spawn(function()
                 for _ = 1, 500 do
-                    local g <close> = lock:guard()
+                    local _ <close> = lock:guard()
                     box:put(box:get(0) + 1) -- the only message: nobody else may have it now
                 end
             end)
@@ -54,13 +54,13 @@ describe("a lock", function()
     it("is released by its guard, also when an error leaves the scope", function()
         local lock = mp.Lock()
         do
-            local g <close> = lock:guard()
+            local _ <close> = lock:guard()
             assert.equal("timeout", select(3, lock:acquire(0)))
         end
         assert.is_true(lock:acquire(0))
         lock:release()
         pcall(function()
-            local g <close> = lock:guard()
+            local _ <close> = lock:guard()
             error "out"
         end)
         assert.is_true(lock:acquire(0))
@@ -108,7 +108,7 @@ describe("a lock", function()
         ready:get()
         local waiter = mp.spawn(function()
             ready:put(true)
-            local g <close>, how = lock:guard()
+            local _ <close>, how = lock:guard()
             answer:put { how }
         end)
         ready:get()
@@ -136,7 +136,7 @@ describe("a lock", function()
         assert.equal(lock, box:get())
         assert.matches("^moonfork.Lock: ", tostring(lock))
         assert.not_matches("held", tostring(lock))
-        local g <close> = lock:guard()
+        local _ <close> = lock:guard()
         assert.matches("held by this process", tostring(lock))
     end)
 

@@ -11,10 +11,10 @@ function Iter:__call()
    if self.over then
       return
    end
-   return self:step(self.f(self.state, self.control))
+   return self:_step(self.f(self.state, self.control))
 end
 
-function Iter:step(first, ...)
+function Iter:_step(first, ...)
    if first == nil then
       self:close()
       return
