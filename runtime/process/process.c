@@ -106,6 +106,10 @@ int mf_process_start(mf_runtime *rt, const struct mf_start *start, mf_process **
     if (!p)
         return MF_ENOMEM;
     int rc = mf__slot_take(rt, &slot);
+    if (rc == MF_ELIMIT) { /* dead parents may have left some */
+        mf__death_check(rt);
+        rc = mf__slot_take(rt, &slot);
+    }
     for (uint32_t i = 0; rc == 0 && i < start->handle_count; i++)
         if ((rc = mf__object_hold_for(rt, start->handles[i], slot)) < 0)
             mf__death_give_up(rt, slot);
