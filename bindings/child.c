@@ -297,7 +297,8 @@ static int protected_report(lua_State *L)
  * block of this size: that would copy all its pages. */
 static void widen_stdout(void)
 {
-    void *room = mmap(NULL, STDOUT_ROOM, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    void *room =
+        mmap(NULL, STDOUT_ROOM, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (room != MAP_FAILED)
         setvbuf(stdout, room, _IOLBF, STDOUT_ROOM);
 }

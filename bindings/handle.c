@@ -1,9 +1,9 @@
 /* handle.c - queues and locks as Lua values: see handle.h. */
 #include "handle.h"
 
-static const char live_key;        /* registry: handle -> userdata, weak values */
-static const char mark_key;        /* in the metatables of handles */
-static const char class_keys[8];   /* registry: metatables by kind */
+static const char live_key;      /* registry: handle -> userdata, weak values */
+static const char mark_key;      /* in the metatables of handles */
+static const char class_keys[8]; /* registry: metatables by kind */
 
 static const struct mf_handle_class *const classes[] = {&mf__queue_class, &mf__lock_class};
 
@@ -66,8 +66,8 @@ bool mf__handle_is_alive(const mf_runtime *rt, uint64_t handle)
 
 int mf__handle_bad_self(lua_State *L)
 {
-    bool ours = lua_isuserdata(L, 1) && lua_getmetatable(L, 1) &&
-                lua_rawequal(L, -1, lua_upvalueindex(2));
+    bool ours =
+        lua_isuserdata(L, 1) && lua_getmetatable(L, 1) && lua_rawequal(L, -1, lua_upvalueindex(2));
     lua_getfield(L, lua_upvalueindex(2), "__name");
     const char *name = lua_tostring(L, -1);
     return ours ? luaL_error(L, "this %s was given up", name) : luaL_typeerror(L, 1, name);

@@ -11,10 +11,12 @@ static const char hint[] = "acquire(0) does not wait, acquire(seconds) waits tha
 static int acquire(lua_State *L, mf_lua *lua, mf_lock *lock, int64_t deadline)
 {
     int32_t pid;
+    int64_t until;
     int rc;
-    do
-        rc = mf_lock_acquire(lua->rt, lock, deadline, &pid);
-    while (mf__lua_again(L, rc));
+    do {
+        until = mf__lua_slice(deadline);
+        rc = mf_lock_acquire(lua->rt, lock, until, &pid);
+    } while (mf__lua_goes_on(L, rc, until, deadline));
     if (rc < 0)
         return mf__lua_fail(L, rc);
     lua_pushboolean(L, 1);

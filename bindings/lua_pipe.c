@@ -227,12 +227,8 @@ static int end_decode(lua_State *L)
  */
 
 static const luaL_Reg methods[] = {
-    {"send", end_send},
-    {"recv", end_recv},
-    {"poll", end_poll},
-    {"close", end_close},
-    {"is_closed", end_is_closed},
-    {NULL, NULL},
+    {"send", end_send},   {"recv", end_recv},           {"poll", end_poll},
+    {"close", end_close}, {"is_closed", end_is_closed}, {NULL, NULL},
 };
 
 static const luaL_Reg events[] = {

@@ -208,8 +208,8 @@ static void copy_table(lua_State *L, int from)
 
 static int new_process(lua_State *L)
 {
-    static const char *const options[] = {"target",   "args", "name", "daemon", "stdin",
-                                          "keep_fds", "seed", NULL};
+    static const char *const options[] = {"target", "args",     "name", "daemon",
+                                          "stdin",  "keep_fds", "seed", NULL};
     mf_lua *lua = mf__lua_upvalue(L);
     bool keyword = lua_istable(L, 1) && lua_gettop(L) == 1;
     if (!keyword)
@@ -417,10 +417,12 @@ static int spawn(lua_State *L)
 /* 0 or MF_ETIMEOUT. */
 static int join(lua_State *L, mf_lua *lua, struct process *s, int64_t deadline)
 {
+    int64_t until;
     int rc;
-    do
-        rc = mf_process_join(lua->rt, s->p, deadline);
-    while (mf__lua_again(L, rc));
+    do {
+        until = mf__lua_slice(deadline);
+        rc = mf_process_join(lua->rt, s->p, until);
+    } while (mf__lua_goes_on(L, rc, until, deadline));
     if (rc == 0)
         set_running(L, 1, s, false);
     else if (rc != MF_ETIMEOUT)
@@ -722,14 +724,10 @@ static int active_children(lua_State *L)
  */
 
 static const luaL_Reg methods[] = {
-    {"start", process_start},
-    {"join", process_join},
-    {"is_alive", process_is_alive},
-    {"terminate", process_terminate},
-    {"kill", process_kill},
-    {"close", process_close},
-    {"get", process_get},
-    {NULL, NULL},
+    {"start", process_start},       {"join", process_join},
+    {"is_alive", process_is_alive}, {"terminate", process_terminate},
+    {"kill", process_kill},         {"close", process_close},
+    {"get", process_get},           {NULL, NULL},
 };
 
 static const luaL_Reg events[] = {

@@ -122,8 +122,8 @@ static int queue_tostring(lua_State *L)
 {
     mf__lua_upvalue(L);
     mf_queue *q = mf__handle_self(L)->object;
-    lua_pushfstring(L, "moonfork.Queue: %p (%I queued%s)", (void *)q,
-                    (LUAI_UACINT)mf_queue_size(q), mf_queue_is_closed(q) ? ", closed" : "");
+    lua_pushfstring(L, "moonfork.Queue: %p (%I queued%s)", (void *)q, (LUAI_UACINT)mf_queue_size(q),
+                    mf_queue_is_closed(q) ? ", closed" : "");
     return 1;
 }
 

@@ -163,6 +163,16 @@ void mf__lua_interrupted(lua_State *L)
     lua_call(L, 0, 0);
 }
 
+bool mf__lua_goes_on(lua_State *L, int rc, int64_t until, int64_t deadline)
+{
+    if (rc == MF_ETIMEOUT && until < deadline) {
+        if (lua_gethook(mf__lua(L)->L))
+            mf__lua_interrupted(L);
+        return true;
+    }
+    return mf__lua_again(L, rc);
+}
+
 /* --- options ------------------------------------------------------------------------------------
  */
 

@@ -23,20 +23,20 @@ typedef struct mf_lua mf_lua;
 struct parcel;
 
 struct mf_lua {
-    mf_runtime *rt;   /* NULL after the state has left the family */
-    mf_codec *codec;  /* of this state; the codec's registry table keeps it */
-    lua_State *L;     /* the main thread */
+    mf_runtime *rt;  /* NULL after the state has left the family */
+    mf_codec *codec; /* of this state; the codec's registry table keeps it */
+    lua_State *L;    /* the main thread */
     mf_lua_config config;
-    mf_buffer scratch; /* messages are built here: valid until the next Lua call */
-    mf_buffer inherit; /* what a child takes over of this state: see mf__lua_prepare */
+    mf_buffer scratch;     /* messages are built here: valid until the next Lua call */
+    mf_buffer inherit;     /* what a child takes over of this state: see mf__lua_prepare */
     struct parcel *parcel; /* of transfer.c, ready to own a message */
-    bool child;        /* this process was started by moonfork */
-    bool daemon;       /* ... as a daemon */
-    bool left;         /* mf_lua_leave was called: nothing more can be started */
-    const char *name;  /* of this process, "MainProcess" in the first; the state keeps it */
-    int parent_pid;    /* who started it; 0 in the first */
-    uint32_t named;    /* processes that were given a number as their name */
-    bool exiting;      /* os.exit closes the state of this child */
+    bool child;            /* this process was started by moonfork */
+    bool daemon;           /* ... as a daemon */
+    bool left;             /* mf_lua_leave was called: nothing more can be started */
+    const char *name;      /* of this process, "MainProcess" in the first; the state keeps it */
+    int parent_pid;        /* who started it; 0 in the first */
+    uint32_t named;        /* processes that were given a number as their name */
+    bool exiting;          /* os.exit closes the state of this child */
     void (*on_exit)(lua_State *L, int status); /* see mf__lua_on_exit */
 };
 
@@ -102,6 +102,25 @@ static inline bool mf__lua_again(lua_State *L, int rc)
     return true;
 }
 
+/* A signal may come just before a call goes to sleep, and its hook would then have to wait. So a
+ * long wait is made of slices, for loops of this form:
+ *
+ *     do {
+ *         until = mf__lua_slice(deadline);
+ *         rc = wait(until);
+ *     } while (mf__lua_goes_on(L, rc, until, deadline));
+ */
+static inline int64_t mf__lua_slice(int64_t deadline)
+{
+    if (deadline == 0)
+        return 0;
+    int64_t slice = mf__now() + MF_SECOND;
+    return deadline < slice ? deadline : slice;
+}
+
+/* True when the wait is to be made again: the hooks have run if there was reason to. */
+bool mf__lua_goes_on(lua_State *L, int rc, int64_t until, int64_t deadline);
+
 /* Raises "bad argument #arg to 'f' (unknown option 'tineout'; did you mean 'timeout'? known: ...)"
  * when the table at `arg` has a key that is not among the NULL-terminated names. */
 void mf__lua_check_options(lua_State *L, int arg, const char *const *names);
@@ -141,8 +160,8 @@ void mf__lua_prepare(lua_State *L, mf_lua *lua);
 
 struct mf_lua_child {
     const mf_lua *parent; /* as it is in the child's copy of the memory; only C fields are read */
-    mf_runtime *rt;   /* as given to mf_start.main */
-    const char *name; /* of the process; copied */
+    mf_runtime *rt;       /* as given to mf_start.main */
+    const char *name;     /* of the process; copied */
     bool daemon;
     bool has_seed; /* math.randomseed(seed, stream); otherwise from the kernel's entropy */
     int64_t seed, stream;

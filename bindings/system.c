@@ -29,8 +29,11 @@ static int system_sleep(lua_State *L)
     lua_Number seconds = luaL_checknumber(L, 1);
     luaL_argcheck(L, seconds >= 0, 1, "a time of 0 seconds or more expected");
     int64_t deadline = mf__deadline(seconds);
-    while (mf__now() < deadline)
-        mf__lua_again(L, nap(lua->rt, deadline));
+    while (mf__now() < deadline) {
+        int64_t until = mf__lua_slice(deadline);
+        int rc = nap(lua->rt, until);
+        mf__lua_goes_on(L, rc < 0 ? rc : MF_ETIMEOUT, until, deadline);
+    }
     return 0;
 }
 
@@ -85,9 +88,8 @@ static int debug_counts(lua_State *L)
 void mf__open_system(lua_State *L)
 {
     static const luaL_Reg functions[] = {
-        {"sleep", system_sleep},         {"time", system_time},
-        {"getpid", system_getpid},       {"cpu_count", system_cpu_count},
-        {"is_error", system_is_error},   {NULL, NULL},
+        {"sleep", system_sleep},         {"time", system_time},         {"getpid", system_getpid},
+        {"cpu_count", system_cpu_count}, {"is_error", system_is_error}, {NULL, NULL},
     };
     static const luaL_Reg debug[] = {{"counts", debug_counts}, {NULL, NULL}};
     mf__lua_setfuncs(L, functions);

@@ -44,6 +44,16 @@ static void build_results(lua_State *L, mf_lua *lua)
     mf__lua_encode_error(L, lua, &lua->scratch);
 }
 
+/* Puts the message that stands in the scratch buffer. */
+static int put_message(lua_State *L, mf_lua *lua, mf_queue *result)
+{
+    mf_buffer message = lua->scratch; /* the queue has no bound: nothing waits, nothing raises */
+    lua->scratch = (mf_buffer){0};
+    int rc = mf__transfer_put_bytes(L, lua, result, message.data, message.used, MF_FOREVER);
+    mf__buffer_fini(&message);
+    return rc;
+}
+
 static void build_error(lua_State *L, mf_lua *lua)
 {
     if (!mf__lua_is_error(L, -1)) /* out of memory, say: no handler has run */
@@ -69,11 +79,11 @@ static int body(lua_State *L)
         build_results(L, lua);
     else
         build_error(L, lua);
-    if (wanted) {
-        mf_buffer message = lua->scratch; /* waiting is not needed: the queue has no bound */
-        lua->scratch = (mf_buffer){0};
-        mf__transfer_put_bytes(L, lua, result, message.data, message.used, MF_FOREVER);
-        mf__buffer_fini(&message);
+    if (wanted && put_message(L, lua, result) == MF_ENOMEM) {
+        mf__lua_push_error(L, "limit", "the result did not fit into the family's memory");
+        mf__lua_encode_error(L, lua, &lua->scratch);
+        put_message(L, lua, result);
+        lua_pop(L, 1);
     }
     return status == LUA_OK ? 0 : lua_error(L);
 }

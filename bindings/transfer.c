@@ -36,10 +36,12 @@ int mf__transfer_put_bytes(lua_State *L, mf_lua *lua, mf_queue *q, const uint8_t
     uint32_t n;
     int top = lua_gettop(L);
     const uint64_t *handles = find_handles(L, bytes, size, few, 8, &n);
+    int64_t until;
     int rc;
-    do
-        rc = mf_queue_put(lua->rt, q, bytes, size, handles, n, deadline);
-    while (mf__lua_again(L, rc));
+    do {
+        until = mf__lua_slice(deadline);
+        rc = mf_queue_put(lua->rt, q, bytes, size, handles, n, until);
+    } while (mf__lua_goes_on(L, rc, until, deadline));
     lua_settop(L, top);
     return rc;
 }
@@ -101,10 +103,10 @@ int mf__transfer_put(lua_State *L, mf_lua *lua, mf_queue *q, int idx, const char
     const char *text;
     if (lua_isinteger(L, idx)) {
         head_size = (size_t)(mf__put_integer(head, lua_tointeger(L, idx)) - head);
-        int rc = mf_queue_put(lua->rt, q, head, head_size, NULL, 0, deadline);
-        while (mf__lua_again(L, rc))
-            rc = mf_queue_put(lua->rt, q, head, head_size, NULL, 0, deadline);
-        return rc;
+        int rc = mf_queue_put(lua->rt, q, head, head_size, NULL, 0, 0);
+        if (rc != MF_EFULL || !deadline)
+            return rc;
+        return mf__transfer_put_bytes(L, lua, q, head, head_size, deadline);
     }
     if (lua_type(L, idx) == LUA_TSTRING && lua_rawlen(L, idx) > SMALL &&
         mf__encode_text(L, idx, head, &head_size, &text, &size))
@@ -196,15 +198,27 @@ static int decode(lua_State *L, mf_lua *lua, struct mf_message *m)
     return n < 0 ? mf__decode_raise(L, lua->codec, n) : n;
 }
 
+static int wait_for_message(lua_State *L, mf_lua *lua, mf_queue *q, struct mf_message *m,
+                            int64_t deadline)
+{
+    int64_t until;
+    int rc;
+    do {
+        until = mf__lua_slice(deadline);
+        rc = mf__queue_get(lua->rt, q, m, until);
+    } while (mf__lua_goes_on(L, rc, until, deadline));
+    return rc;
+}
+
 int mf__transfer_get(lua_State *L, mf_lua *lua, mf_queue *q, int64_t deadline)
 {
     struct mf_message m;
     int rc;
     luaL_checkstack(L, LUA_MINSTACK, NULL);
     ready_parcel(L, lua);
-    do
-        rc = mf__queue_get(lua->rt, q, &m, deadline);
-    while (mf__lua_again(L, rc));
+    rc = mf__queue_get(lua->rt, q, &m, 0);
+    if (rc == MF_EEMPTY && deadline)
+        rc = wait_for_message(L, lua, q, &m, deadline);
     if (rc < 0)
         return rc;
     if (!m.block) {
