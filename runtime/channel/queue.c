@@ -457,16 +457,19 @@ static void count_lost(mf_runtime *rt, mf_queue *q, struct mf_slot *dead)
     mf__note(&dead->got, 0);
 }
 
-static void settle(mf_runtime *rt, struct mf_object *q, struct mf_slot *dead)
+static int settle(mf_runtime *rt, struct mf_object *q, struct mf_slot *dead, int64_t deadline)
 {
-    lock(rt, q, PUT, MF_FOREVER); /* settles a death inside */
+    if (lock(rt, q, PUT, deadline) < 0) /* settles a death inside */
+        return MF_ETIMEOUT;
     unlock(q, PUT);
-    lock(rt, q, GET, MF_FOREVER);
+    if (lock(rt, q, GET, deadline) < 0)
+        return MF_ETIMEOUT;
     if (atomic_load(&dead->got) == mf__object_index(rt, q) + 1)
         count_lost(rt, q, dead);
     unlock(q, GET);
     mf__wait_wake_all(&body(q)->not_empty);
     mf__wait_wake_all(&body(q)->not_full);
+    return 0;
 }
 
 /* Gives back the segment that consumers stand in, and steps to the next. */

@@ -87,8 +87,9 @@ struct mf_arena {
 /* What the layers above do for their kind of object when a process died or its last holder left.
  * All are idempotent: who runs them may be killed inside and be followed by another. */
 struct mf_kind {
-    /* The dead held this object's mutexes or was busy with it: settle its intents, wake all. */
-    void (*settle)(mf_runtime *rt, struct mf_object *o, struct mf_slot *dead);
+    /* The dead held this object's mutexes or was busy with it: settle its intents, wake all. 0, or
+     * MF_ETIMEOUT where a stopped process holds one of them: it will be called again. */
+    int (*settle)(mf_runtime *rt, struct mf_object *o, struct mf_slot *dead, int64_t deadline);
     /* Any process died while this object is there: a lock passes on. Under the pool's lock: brief,
      * and takes no lock. */
     void (*bereave)(mf_runtime *rt, struct mf_object *o, struct mf_slot *dead);

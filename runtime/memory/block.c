@@ -66,12 +66,20 @@ static void settle(mf_runtime *rt, struct mf_class *class, uint32_t c)
         mf__note(&s->run, 0);
 }
 
-static void lock(mf_runtime *rt, struct mf_class *class, uint32_t c)
+static int lock_until(mf_runtime *rt, struct mf_class *class, uint32_t c, int64_t deadline)
 {
-    if (mf__mutex_lock(&class->lock, rt->slot, MF_FOREVER) == MF_OWNER_DIED) {
+    int rc = mf__mutex_lock(&class->lock, rt->slot, deadline);
+    if (rc == MF_OWNER_DIED) {
         settle(rt, class, c);
         mf__mutex_settled(&class->lock, rt->slot);
+        rc = 0;
     }
+    return rc;
+}
+
+static void lock(mf_runtime *rt, struct mf_class *class, uint32_t c)
+{
+    lock_until(rt, class, c, MF_FOREVER);
 }
 
 void mf__block_adopt(mf_runtime *rt, struct mf_block *b, uint32_t slot)
@@ -248,11 +256,15 @@ size_t mf__block_room(const mf_runtime *rt, const struct mf_block *b)
 /* --- after a death: rt acts in the name of the dead slot (death.h) ------------------------------
  */
 
-static void visit_class(mf_runtime *rt, uint32_t c)
+int mf__blocks_visit(mf_runtime *rt, int64_t deadline)
 {
-    struct mf_class *class = &rt->arena->classes[c];
-    lock(rt, class, c);
-    mf__mutex_unlock(&class->lock);
+    for (uint32_t c = 0; c < MF_CLASSES; c++) {
+        struct mf_class *class = &rt->arena->classes[c];
+        if (lock_until(rt, class, c, deadline) < 0)
+            return MF_ETIMEOUT;
+        mf__mutex_unlock(&class->lock);
+    }
+    return mf__units_visit(rt, deadline);
 }
 
 /* A run that was taken and not made known: neither a slab of a class nor a block in fresh. */
@@ -298,10 +310,6 @@ static void recover_owned(mf_runtime *rt, uint32_t unit, uint32_t n, uint32_t ta
 
 void mf__blocks_recover(mf_runtime *rt)
 {
-    /* Taking each lock once makes sure that the deaths inside it were settled. */
-    for (uint32_t c = 0; c < MF_CLASSES; c++)
-        visit_class(rt, c);
-    mf__units_visit(rt);
     recover_run(rt);
     struct mf_block *b = mf__block_at(rt, atomic_load(&rt->self->fresh));
     if (b) {

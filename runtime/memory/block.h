@@ -56,7 +56,11 @@ void mf__block_pass(mf_runtime *rt, struct mf_block *b, uint32_t slot);
 /* How many bytes the payload has room for. */
 size_t mf__block_room(const mf_runtime *rt, const struct mf_block *b);
 
-/* For death.c, rt acting for the dead: settles fresh, run and hand, then frees what it owned. */
+/* For death.c, rt acting for the dead: takes and leaves each lock, so that a death inside it is
+ * settled. 0, or MF_ETIMEOUT where a stopped process holds one. */
+int mf__blocks_visit(mf_runtime *rt, int64_t deadline);
+
+/* After that: settles fresh, run and hand, then frees what it owned. */
 void mf__blocks_recover(mf_runtime *rt);
 
 /* Blocks in use now, by a walk: for tests, alone. */

@@ -7,17 +7,21 @@
 
 #include <errno.h>
 
-/* Settles the object that a field of the slot names (index + 1). */
-static void settle_named(mf_runtime *rt, _Atomic uint32_t *field)
+/* How long a claimer bears with a stopped process. It comes again at its next look. */
+#define PATIENCE (100 * MF_MSEC)
+
+/* Settles the object that a field of the slot names (index + 1). 0 or MF_ETIMEOUT. */
+static int settle_named(mf_runtime *rt, _Atomic uint32_t *field, int64_t deadline)
 {
     uint32_t index = atomic_load(field);
     if (!index)
-        return;
+        return 0;
     struct mf_object *o = mf__object_at(rt, index - 1);
     const struct mf_kind *kind = rt->kinds[atomic_load(&o->kind) & 0xff];
-    if (kind && kind->settle)
-        kind->settle(rt, o, rt->self);
+    if (kind && kind->settle && kind->settle(rt, o, rt->self, deadline) < 0)
+        return MF_ETIMEOUT;
     mf__note(field, 0);
+    return 0;
 }
 
 /* As rt, but acting for another slot. */
@@ -29,46 +33,52 @@ static mf_runtime ghost_of(const mf_runtime *rt, uint32_t index)
     return ghost;
 }
 
-/* rt acts for the slot that is cleaned. */
-static void clean(mf_runtime *rt)
+/* rt acts for the slot that is cleaned. Every lock that the slot could have died in is visited
+ * first, and only so far does the deadline reach: MF_ETIMEOUT leaves a state to begin again with.
+ */
+static int clean(mf_runtime *rt, int64_t deadline)
 {
-    settle_named(rt, &rt->self->busy);
-    settle_named(rt, &rt->self->got);
+    if (settle_named(rt, &rt->self->busy, deadline) < 0 ||
+        settle_named(rt, &rt->self->got, deadline) < 0 || mf__blocks_visit(rt, deadline) < 0 ||
+        mf__objects_visit(rt, deadline) < 0)
+        return MF_ETIMEOUT;
     mf__blocks_recover(rt);
     mf__object_bereave_all(rt);
+    return 0;
 }
 
 /* Frees a slot that is still in the state given and that nobody lives in. */
-static void give_up(mf_runtime *rt, uint32_t index, uint64_t state, int64_t deadline)
+static bool give_up(mf_runtime *rt, uint32_t index, uint64_t state, int64_t deadline)
 {
     struct mf_slot *s = mf__slot_at(rt, index);
     int rc = mf__mutex_lock(&s->life, index, deadline);
     if (rc < 0)
-        return; /* somebody enters it, or frees it */
+        return false; /* somebody enters it, or frees it */
     if (rc == MF_OWNER_DIED)
         mf__mutex_settled(&s->life, index);
-    if (atomic_load(&s->state) == state) {
-        mf_runtime ghost = ghost_of(rt, index);
-        clean(&ghost);
+    mf_runtime ghost = ghost_of(rt, index);
+    bool freed = atomic_load(&s->state) == state && clean(&ghost, mf__now() + PATIENCE) == 0;
+    if (freed)
         mf__slot_free(rt, index);
-    }
     mf__mutex_unlock(&s->life);
+    return freed;
 }
 
-void mf__death_give_up(mf_runtime *rt, uint32_t index)
+bool mf__death_give_up(mf_runtime *rt, uint32_t index)
 {
     uint64_t state = atomic_load(&mf__slot_at(rt, index)->state);
-    if (mf__phase(state) == MF_SLOT_STARTING)
-        give_up(rt, index, state, MF_FOREVER);
+    return mf__phase(state) == MF_SLOT_STARTING && give_up(rt, index, state, MF_FOREVER);
 }
 
 /* Settles a slot whose life word the caller holds. */
-static void claim(mf_runtime *rt, uint32_t index)
+static bool claim(mf_runtime *rt, uint32_t index)
 {
     mf_runtime ghost = ghost_of(rt, index);
-    clean(&ghost);
+    if (clean(&ghost, mf__now() + PATIENCE) < 0)
+        return false;
     mf__slot_bury(rt, index);
     atomic_fetch_add(&rt->arena->deaths, 1);
+    return true;
 }
 
 bool mf__death_settle(mf_runtime *rt, uint32_t index)
@@ -77,14 +87,15 @@ bool mf__death_settle(mf_runtime *rt, uint32_t index)
     int rc = pthread_mutex_trylock(&s->life.m);
     if (rc != 0 && rc != EOWNERDEAD)
         return false;
+    /* A slot that is LIVE and whose life word can be had is a dead one's, also when it was not the
+     * kernel who released the word but a claimer who ran out of patience. */
     enum mf_phase phase = mf__phase(atomic_load(&s->state));
-    bool dead = rc == EOWNERDEAD && phase == MF_SLOT_LIVE;
-    if (dead)
-        claim(rt, index);
+    bool settled =
+        phase == MF_SLOT_LIVE ? claim(rt, index) : phase == MF_SLOT_EXITED || phase == MF_SLOT_DEAD;
     if (rc == EOWNERDEAD)
         pthread_mutex_consistent(&s->life.m);
     pthread_mutex_unlock(&s->life.m);
-    return dead || phase == MF_SLOT_EXITED || phase == MF_SLOT_DEAD;
+    return settled;
 }
 
 int mf__death_check(mf_runtime *rt)
@@ -106,5 +117,5 @@ int mf__death_check(mf_runtime *rt)
 
 void mf__death_clean_self(mf_runtime *rt)
 {
-    clean(rt);
+    clean(rt, MF_FOREVER);
 }

@@ -136,12 +136,20 @@ static void settle(mf_runtime *rt)
         doom(rt, mf__object_at(rt, i), victim - 1);
 }
 
-static void lock(mf_runtime *rt)
+static int lock_until(mf_runtime *rt, int64_t deadline)
 {
-    if (mf__mutex_lock(&pool(rt)->lock, rt->slot, MF_FOREVER) == MF_OWNER_DIED) {
+    int rc = mf__mutex_lock(&pool(rt)->lock, rt->slot, deadline);
+    if (rc == MF_OWNER_DIED) {
         settle(rt);
         mf__mutex_settled(&pool(rt)->lock, rt->slot);
+        rc = 0;
     }
+    return rc;
+}
+
+static void lock(mf_runtime *rt)
+{
+    lock_until(rt, MF_FOREVER);
 }
 
 static void unlock(mf_runtime *rt)
@@ -321,12 +329,16 @@ static void tell(mf_runtime *rt, struct mf_object *o, uint32_t word)
     unlock(rt);
 }
 
+int mf__objects_visit(mf_runtime *rt, int64_t deadline)
+{
+    int rc = lock_until(rt, deadline);
+    if (rc == 0)
+        unlock(rt);
+    return rc;
+}
+
 void mf__object_bereave_all(mf_runtime *rt)
 {
-    /* A death inside the lock is settled by whoever takes it next, and may leave the dead objects
-     * to destroy that it did not know of: before `held` is believed. */
-    lock(rt);
-    unlock(rt);
     if (!atomic_load(&rt->self->held))
         return;
     uint32_t top = atomic_load(&pool(rt)->top);

@@ -68,7 +68,11 @@ void mf__object_unkeep(mf_runtime *rt, struct mf_block *b, const uint64_t *handl
 struct mf_object *mf__object_at(const mf_runtime *rt, uint32_t index);
 uint32_t mf__object_index(const mf_runtime *rt, const struct mf_object *o);
 
-/* For death.c, rt acting for the dead: takes it off all objects, passes its locks on, goes on with
+/* For death.c: takes and leaves the lock, so that a death inside it is settled (which may leave the
+ * dead objects to destroy that it did not know of). 0 or MF_ETIMEOUT. */
+int mf__objects_visit(mf_runtime *rt, int64_t deadline);
+
+/* After that, rt acting for the dead: takes it off all objects, passes its locks on, goes on with
  * what it was destroying. */
 void mf__object_bereave_all(mf_runtime *rt);
 

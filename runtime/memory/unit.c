@@ -69,13 +69,21 @@ static void settle(mf_runtime *rt)
     u->used = used;
 }
 
-static void lock(mf_runtime *rt)
+static int lock_until(mf_runtime *rt, int64_t deadline)
 {
     struct mf_mutex *x = &rt->arena->units.lock;
-    if (mf__mutex_lock(x, rt->slot, MF_FOREVER) == MF_OWNER_DIED) {
+    int rc = mf__mutex_lock(x, rt->slot, deadline);
+    if (rc == MF_OWNER_DIED) {
         settle(rt);
         mf__mutex_settled(x, rt->slot);
+        rc = 0;
     }
+    return rc;
+}
+
+static void lock(mf_runtime *rt)
+{
+    lock_until(rt, MF_FOREVER);
 }
 
 /* Makes one run of the free run at i and the free runs right behind it. */
@@ -196,10 +204,12 @@ void mf__units_tag(mf_runtime *rt, uint32_t unit, uint32_t tag)
     set(rt, unit, RUN_USED | tag << 24 | length(get(rt, unit)));
 }
 
-void mf__units_visit(mf_runtime *rt)
+int mf__units_visit(mf_runtime *rt, int64_t deadline)
 {
-    lock(rt);
-    mf__mutex_unlock(&rt->arena->units.lock);
+    int rc = lock_until(rt, deadline);
+    if (rc == 0)
+        mf__mutex_unlock(&rt->arena->units.lock);
+    return rc;
 }
 
 uint32_t mf__units_length(const mf_runtime *rt, uint32_t unit)

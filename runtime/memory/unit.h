@@ -29,8 +29,8 @@ void mf__units_tag(mf_runtime *rt, uint32_t unit, uint32_t tag);
 /* Gives the run back that self->run names, and clears that. */
 void mf__units_give(mf_runtime *rt, uint32_t unit);
 
-/* Takes and leaves the lock, so that a death inside it is settled. */
-void mf__units_visit(mf_runtime *rt);
+/* Takes and leaves the lock, so that a death inside it is settled. 0 or MF_ETIMEOUT. */
+int mf__units_visit(mf_runtime *rt, int64_t deadline);
 
 /* The length of the run that begins at a unit, and its tag. */
 uint32_t mf__units_length(const mf_runtime *rt, uint32_t unit);

@@ -186,10 +186,10 @@ static bool finish(mf_runtime *rt, mf_process *p)
         p->end = atomic_load(&s->status);
     p->task = atomic_load(&s->task);
     p->link = atomic_load(&s->link);
-    if (phase == MF_SLOT_STARTING)
-        mf__death_give_up(rt, p->slot);
-    else
+    if (phase != MF_SLOT_STARTING)
         mf__slot_free(rt, p->slot);
+    else if (!mf__death_give_up(rt, p->slot))
+        return false;
     if (p->pidfd >= 0)
         close(p->pidfd);
     p->pidfd = -1;
@@ -321,12 +321,16 @@ void mf__process_end_many(mf_runtime *rt, mf_process **list, size_t n, double gr
         send_signal(list[i], SIGTERM);
     }
     int64_t deadline = mf__deadline(grace);
-    for (size_t i = 0; i < n; i++) {
-        if (join_firmly(rt, list[i], deadline) == 0)
-            continue;
-        send_signal(list[i], SIGKILL);
-        join_firmly(rt, list[i], mf__deadline(GRACE));
-    }
+    for (size_t i = 0; i < n; i++)
+        join_firmly(rt, list[i], deadline);
+    /* All are killed before one is waited for: a stopped one may keep a death from being settled.
+     */
+    for (size_t i = 0; i < n; i++)
+        if (is_running(list[i]))
+            send_signal(list[i], SIGKILL);
+    deadline = mf__deadline(GRACE);
+    for (size_t i = 0; i < n; i++)
+        join_firmly(rt, list[i], deadline);
     mf__descendants_end(&programs, SIGKILL);
 }
 

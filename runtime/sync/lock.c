@@ -92,10 +92,11 @@ bool mf_lock_is_mine(const mf_runtime *rt, const mf_lock *lock)
     return atomic_load(&body(lock)->word) == rt->slot + 1;
 }
 
-static void settle(mf_runtime *rt, struct mf_object *o, struct mf_slot *dead)
+static int settle(mf_runtime *rt, struct mf_object *o, struct mf_slot *dead, int64_t deadline)
 {
-    (void)rt, (void)dead;
+    (void)rt, (void)dead, (void)deadline;
     mf__wait_wake_all(&body(o)->released); /* the dead may have had a wake, or owed one */
+    return 0;
 }
 
 static void bereave(mf_runtime *rt, struct mf_object *o, struct mf_slot *dead)

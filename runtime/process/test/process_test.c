@@ -346,6 +346,33 @@ static void a_death_is_settled_by_whoever_looks(void)
     close_family();
 }
 
+/* Stops itself in the middle of the allocator. */
+static int stop_in_a_lock(mf_runtime *own, void *arg)
+{
+    (void)arg;
+    mf__mutex_lock(&own->arena->classes[5].lock, own->slot, MF_FOREVER);
+    raise(SIGSTOP);
+    mf__mutex_unlock(&own->arena->classes[5].lock);
+    return stay(own, NULL);
+}
+
+static void a_process_stopped_in_a_lock_keeps_nobody_from_looking_or_ending(void)
+{
+    siginfo_t info;
+    open_family();
+    mf_process *list[3] = {start(stay, NULL), start(stop_in_a_lock, NULL), start(stay, NULL)};
+    CHECK(waitid(P_PID, (id_t)mf_process_pid(list[1]), &info, WSTOPPED | WNOWAIT) == 0);
+    mf_process_signal(list[0], SIGKILL);
+    CHECK(mf_process_join(rt, list[0], mf__deadline(0.2)) == MF_ETIMEOUT);
+    CHECK(mf__process_is_over(list[0]) && mf__death_check(rt) == 0);
+    mf__process_end_many(rt, list, 3, 0.05);
+    CHECK(mf_process_status(list[0]) == -SIGKILL && mf_process_status(list[1]) == -SIGKILL);
+    CHECK(mf_process_status(list[2]) == -SIGTERM);
+    for (int i = 0; i < 3; i++)
+        mf_process_free(rt, list[i]);
+    close_family();
+}
+
 int main(void)
 {
     RUN(a_status_is_the_low_byte_of_what_main_gave);
@@ -362,5 +389,6 @@ int main(void)
     RUN(closing_ends_all_children);
     RUN(a_slot_is_there_for_every_start);
     RUN(a_death_is_settled_by_whoever_looks);
+    RUN(a_process_stopped_in_a_lock_keeps_nobody_from_looking_or_ending);
     return 0;
 }
