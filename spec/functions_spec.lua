@@ -1,4 +1,4 @@
--- What a task sees of a function, its globals, modules and classes (see bindings/codec/codec.h), as far
+-- What a task sees of a function, its globals, modules and classes (bindings/codec/codec.h), as far
 -- as the codec alone can show it: functions captured here and called in a second Lua state, which
 -- stands for a worker.
 
