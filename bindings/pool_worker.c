@@ -129,11 +129,22 @@ static int run_items(lua_State *L)
     }
 }
 
-/* Writes the error object at 2 as the item's result: a plain table, to which the reader gives its
+/* When memory has run out, no handler has made an object of the error at the top: makes one. */
+static void make_error_object(lua_State *L)
+{
+    if (mf__lua_is_error(L, -1))
+        return;
+    mf__lua_push_error(L, "error", "%s", luaL_tolstring(L, -1, NULL));
+    lua_replace(L, -3);
+    lua_pop(L, 1);
+}
+
+/* Writes the error at 2 as the item's result: a plain table, to which the reader gives its
  * class again. Stack: the run, the error. */
 static int write_error(lua_State *L)
 {
     struct run *r = lua_touserdata(L, 1);
+    make_error_object(L);
     lua_createtable(L, 0, 8);
     for (lua_pushnil(L); lua_next(L, 2); lua_pop(L, 1)) {
         lua_pushvalue(L, -2);
@@ -149,6 +160,7 @@ static int write_error(lua_State *L)
 /* The same without the thrown value, which may be what cannot be sent. */
 static int write_plain_error(lua_State *L)
 {
+    make_error_object(L);
     lua_pushnil(L);
     lua_setfield(L, 2, "value");
     return write_error(L);
@@ -221,6 +233,7 @@ static bool is_initialized(lua_State *L, struct mf_pool_core *core, mf_lua *lua)
         lua_pop(L, 1);
         return true;
     }
+    make_error_object(L);
     lua_pushinteger(L, lua->rt->pid);
     lua_setfield(L, -2, "pid");
     lua->scratch.used = 0;
