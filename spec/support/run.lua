@@ -1,6 +1,8 @@
 -- Runs commands from specs, with the interpreter that runs the specs themselves: build/moonfork,
 -- stock lua5.4, or either with sanitizers.
 
+local lfs = require "lfs"
+
 local M = {}
 
 function M.read_all(path)
@@ -20,6 +22,9 @@ end
 
 -- The path of the interpreter that runs this.
 M.interpreter = line_of "readlink /proc/$PPID/exe"
+
+-- Is this a build with AddressSanitizer? It needs memory and signals for itself.
+M.sanitized = M.read_all "/proc/self/maps":find("libasan", 1, true) ~= nil
 
 -- A fresh folder under /tmp, with a `/` at its end; it goes when it is closed.
 function M.folder()
@@ -47,11 +52,60 @@ function M.shell(text, seconds)
     return { out = M.read_all(folder .. "out"), err = M.read_all(folder .. "err"), status = status }
 end
 
--- Runs a script, given as text, in a process of its own.
+-- Runs a script, given as text, in a process of its own: what shell() gives.
 function M.script(text, seconds)
     local folder <close> = M.folder()
     M.write_all(folder .. "script.lua", text)
     return M.shell("exec $LUA " .. folder .. "script.lua", seconds)
+end
+
+-- The pids of a session, zombies left out.
+function M.session(pid)
+    local pids = {}
+    for name in lfs.dir "/proc" do
+        local file = name:find "^%d+$" and io.open("/proc/" .. name .. "/stat", "rb")
+        local stat = file and file:read "a"
+        if file then
+            file:close()
+        end
+        local state, session = (stat or ""):match "^.*%) (%a) %d+ %d+ (%d+)"
+        if state and state ~= "Z" and session == tostring(pid) then
+            pids[#pids + 1] = tonumber(name)
+        end
+    end
+    return pids
+end
+
+local started = {}
+
+-- Ends what start() has started: for after_each, as a test may fail in between.
+function M.end_started()
+    for pid in pairs(started) do
+        for _, member in ipairs(M.session(pid)) do
+            os.execute("kill -KILL " .. member)
+        end
+        started[pid] = nil
+    end
+end
+
+-- Starts a script, given as text, as the leader of a session and a group of its own. Its first line
+-- of output must be its pid. Gives the pid, and `finish`, which waits for its end and gives what
+-- shell() gives.
+function M.start(text)
+    local folder = M.folder()
+    M.write_all(folder .. "script.lua", text)
+    local pipe = assert(io.popen(("exec setsid %s %sscript.lua 2>%serr </dev/null"):format(
+        M.interpreter, folder, folder)))
+    local pid = tonumber(pipe:read "l")
+    started[pid] = true
+    return pid, function()
+        local result = { out = pipe:read "a" }
+        local _, how, status = pipe:close()
+        result.how, result.status = how, status
+        result.err = M.read_all(folder .. "err")
+        getmetatable(folder).__close()
+        return result
+    end, pipe
 end
 
 return M
