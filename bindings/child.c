@@ -3,6 +3,7 @@
 #include "state.h"
 
 #include "entropy.h"
+#include "heap.h"
 #include "module.h"
 #include "standard.h"
 
@@ -85,8 +86,17 @@ static void push_path(lua_State *L, const char *field)
 
 enum { PATH = 1, CPATH, ROCKS, ARG, PRELOAD, LEGACY = PRELOAD };
 
+/* glibc joins small free blocks when somebody asks for a large one. In a child that would copy all
+ * pages of this heap that have such blocks, so it is done here, where it costs little. */
+static void tidy_heap(void)
+{
+    void *volatile block = malloc(2048);
+    free(block);
+}
+
 void mf__lua_prepare(lua_State *L, mf_lua *lua)
 {
+    tidy_heap();
     luaL_checkstack(L, 16, NULL);
     int first = lua_gettop(L) + 1;
     push_path(L, "path");
@@ -119,7 +129,7 @@ static int child_exit(lua_State *L)
         lua->on_exit(L, status);
     if (rt && !lua->exiting) {
         lua->exiting = true;
-        lua_close(L);
+        mf__heap_close(L);
     }
     if (rt)
         mf_process_exit(rt, status);
@@ -305,7 +315,7 @@ static void widen_stdout(void)
 
 int mf__lua_run_child(const struct mf_lua_child *child)
 {
-    lua_State *L = luaL_newstate();
+    lua_State *L = mf__heap_newstate();
     if (!L) {
         fputs("moonfork: not enough memory for the state of a child\n", stderr);
         return 1;
@@ -322,6 +332,6 @@ int mf__lua_run_child(const struct mf_lua_child *child)
         lua_pushlightuserdata(L, (void *)(uintptr_t)child->name);
         lua_pcall(L, 2, 0, 0);
     }
-    lua_close(L);
+    mf__heap_close(L);
     return status == LUA_OK ? 0 : 1;
 }

@@ -484,6 +484,32 @@ describe("a child", function()
         assert.equal("hello\n", r.out)
     end)
 
+    it("has memory for blocks of all sizes, growing and shrinking", function()
+        local p = mp.spawn(function()
+            local kept, sum = {}, 0
+            for round = 1, 3 do
+                for size = 1, 70000, 7 * round do
+                    kept[size % 1000 + 1] = { ("x"):rep(size), size }
+                end
+                for _, pair in pairs(kept) do
+                    assert(#pair[1] == pair[2] and pair[1]:find "^x+$")
+                    sum = sum + 1
+                end
+                local list = {}
+                for i = 1, 20000 do
+                    list[i] = i
+                end
+                for i = 1, 20000 do
+                    assert(list[i] == i)
+                    list[i] = nil
+                end
+                collectgarbage()
+            end
+            return sum
+        end)
+        assert.is_true(p:get() > 1000)
+    end)
+
     it("prints whole lines, long ones too", function()
         local r = script.run [[
             local mp = require "moonfork"

@@ -18,6 +18,7 @@ struct entry {
 
 struct standard {
     size_t count;
+    bool sorted; /* false after a replacement, until the next question */
     struct entry entries[MOST_NAMES]; /* sorted by function */
 };
 
@@ -77,7 +78,7 @@ static void apply_replacements(struct standard *names)
         for (size_t k = 0; replacements[i].name && k < names->count; k++)
             if (strcmp(names->entries[k].name, replacements[i].name) == 0)
                 names->entries[k].function = replacements[i].function;
-    qsort(names->entries, names->count, sizeof *names->entries, by_function);
+    names->sorted = false;
 }
 
 /* Fills the table (a light userdata argument) from the state it runs in. */
@@ -93,6 +94,8 @@ static int collect(lua_State *L)
         lua_pop(L, 1);
     }
     apply_replacements(names);
+    qsort(names->entries, names->count, sizeof *names->entries, by_function);
+    names->sorted = true;
     return 0;
 }
 
@@ -127,6 +130,10 @@ const char *mf__standard_name(lua_CFunction function)
     struct entry key = {.function = function};
     struct entry *found = NULL;
 
+    if (names != NULL && !names->sorted) {
+        qsort(names->entries, names->count, sizeof *names->entries, by_function);
+        names->sorted = true;
+    }
     if (names != NULL)
         found = bsearch(&key, names->entries, names->count, sizeof key, by_function);
     return found ? found->name : NULL;

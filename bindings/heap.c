@@ -1,0 +1,206 @@
+/* heap.c - the Lua state of a child, in memory of its own: see heap.h. */
+#include "heap.h"
+
+#include <lauxlib.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#if defined(__SANITIZE_ADDRESS__)
+/* The sanitizer watches malloc's blocks. */
+lua_State *mf__heap_newstate(void)
+{
+    return luaL_newstate();
+}
+
+void mf__heap_close(lua_State *L)
+{
+    lua_close(L);
+}
+#else
+
+enum {
+    GRAIN = 16,
+    LEVEL = 512, /* to here the classes are a grain apart, then a quarter of a power of two */
+    LEVEL_LOG2 = 9,
+    MOST = 32768,
+    CLASSES = LEVEL / GRAIN + 4 * 6,
+    FIRST_REGION = 64 * 1024, /* what a state that does little needs, faulted in at once */
+    REGION = 256 * 1024,
+};
+
+struct hole {
+    struct hole *next;
+};
+
+struct heap {
+    uint8_t *at, *end; /* of the region that new blocks are cut from */
+    struct hole *holes[CLASSES];
+    bool closing;
+};
+
+static unsigned class_of(size_t size)
+{
+    if (size <= LEVEL)
+        return (unsigned)((size + GRAIN - 1) / GRAIN - 1);
+    unsigned log2 = 63u - (unsigned)__builtin_clzll(size - 1);
+    size_t quarter = (size - 1 - ((size_t)1 << log2)) >> (log2 - 2);
+    return LEVEL / GRAIN + (log2 - LEVEL_LOG2) * 4 + (unsigned)quarter;
+}
+
+static size_t room_of(unsigned class)
+{
+    if (class < LEVEL / GRAIN)
+        return (class + 1) * (size_t)GRAIN;
+    class -= LEVEL / GRAIN;
+    size_t base = (size_t)LEVEL << class / 4;
+    return base + (class % 4 + 1) * base / 4;
+}
+
+static uint8_t *map(size_t size, int flags)
+{
+    void *p = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | flags, -1, 0);
+    return p == MAP_FAILED ? NULL : p;
+}
+
+static void *take(struct heap *h, unsigned class)
+{
+    struct hole *hole = h->holes[class];
+    if (hole) {
+        h->holes[class] = hole->next;
+        return hole;
+    }
+    size_t room = room_of(class);
+    if ((size_t)(h->end - h->at) < room) {
+        uint8_t *region = map(REGION, 0);
+        if (!region)
+            return NULL;
+        h->at = region;
+        h->end = region + REGION;
+    }
+    void *p = h->at;
+    h->at += room;
+    return p;
+}
+
+static void give(struct heap *h, void *p, unsigned class)
+{
+    struct hole *hole = p;
+    hole->next = h->holes[class];
+    h->holes[class] = hole;
+}
+
+static void release(struct heap *h, void *p, size_t size)
+{
+    if (!p || h->closing)
+        return;
+    if (size > MOST)
+        free(p);
+    else
+        give(h, p, class_of(size));
+}
+
+/* A lua_Alloc. */
+static void *allocate(void *heap, void *p, size_t old, size_t size)
+{
+    struct heap *h = heap;
+    if (!p)
+        old = 0;
+    if (size == 0) {
+        if (old > 0)
+            release(h, p, old);
+        return NULL;
+    }
+    if (size > MOST && old > MOST)
+        return realloc(p, size);
+    if (size <= MOST && old > 0 && old <= MOST && class_of(old) == class_of(size))
+        return p;
+    void *moved = size > MOST ? malloc(size) : take(h, class_of(size));
+    if (!moved)
+        return old >= size ? p : NULL;
+    if (old > 0) {
+        memcpy(moved, p, old < size ? old : size);
+        release(h, p, old);
+    }
+    return moved;
+}
+
+static int panic(lua_State *L)
+{
+    const char *text = lua_tostring(L, -1);
+    fprintf(stderr, "PANIC: unprotected error in call to Lua API (%s)\n", text ? text : "?");
+    return 0;
+}
+
+/* --- warnings: as lauxlib's, off until "@on" ----------------------------------------------------
+ */
+
+static void warn_off(void *L, const char *text, int to_be_continued);
+static void warn_on(void *L, const char *text, int to_be_continued);
+
+static bool is_control(lua_State *L, const char *text, int to_be_continued)
+{
+    if (to_be_continued || *text != '@')
+        return false;
+    if (strcmp(text, "@on") == 0)
+        lua_setwarnf(L, warn_on, L);
+    else if (strcmp(text, "@off") == 0)
+        lua_setwarnf(L, warn_off, L);
+    return true;
+}
+
+static void warn_off(void *L, const char *text, int to_be_continued)
+{
+    is_control(L, text, to_be_continued);
+}
+
+static void warn_more(void *L, const char *text, int to_be_continued)
+{
+    fputs(text, stderr);
+    if (to_be_continued)
+        return;
+    fputc('\n', stderr);
+    fflush(stderr);
+    lua_setwarnf(L, warn_on, L);
+}
+
+static void warn_on(void *L, const char *text, int to_be_continued)
+{
+    if (is_control(L, text, to_be_continued))
+        return;
+    fputs("Lua warning: ", stderr);
+    lua_setwarnf(L, warn_more, L);
+    warn_more(L, text, to_be_continued);
+}
+
+/* --- the state ----------------------------------------------------------------------------------
+ */
+
+lua_State *mf__heap_newstate(void)
+{
+    uint8_t *region = map(FIRST_REGION, MAP_POPULATE);
+    if (!region)
+        return NULL;
+    struct heap *h = (struct heap *)region; /* zeroed by the system */
+    h->at = region + (sizeof *h + GRAIN - 1) / GRAIN * GRAIN;
+    h->end = region + FIRST_REGION;
+    lua_State *L = lua_newstate(allocate, h);
+    if (!L)
+        return NULL;
+    lua_atpanic(L, panic);
+    lua_setwarnf(L, warn_off, L);
+    return L;
+}
+
+void mf__heap_close(lua_State *L)
+{
+    void *heap;
+    lua_getallocf(L, &heap);
+    /* Finalisers run before memory is given back, and may still allocate: that needs no holes. */
+    ((struct heap *)heap)->closing = true;
+    lua_close(L);
+}
+#endif
