@@ -268,7 +268,7 @@ describe("a task", function()
     if not run.sanitized then -- which needs more memory than the limit
         it("that uses up its memory fails, and the pool goes on", function()
             local result = run.shell [[
-                ulimit -v 1000000
+                ulimit -v 400000
                 exec $LUA -e '
                     local mp = require "moonfork"
                     local pool <close> = mp.Pool(2)
