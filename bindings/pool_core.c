@@ -150,7 +150,7 @@ static int core_capture(lua_State *L)
 {
     struct mf_pool_core *core = mf__pool_core(L);
     struct mf_function f;
-    mf__function_capture(L, core->lua->codec, 2, "", &f);
+    mf__function_capture(L, core->lua->codec, 2, "function", &f);
     lua_getiuservalue(L, 1, 1); /* weak: function -> code */
     lua_pushvalue(L, 2);
     if (lua_rawget(L, -2) == LUA_TUSERDATA) {
@@ -278,6 +278,7 @@ static int core_submit_values(lua_State *L)
     struct mf_pool_core *core = mf__pool_core(L);
     struct mf_stream_writer w;
     begin_items(core, &w);
+    w.what = "args";
     put_item(L, core, &w, 6, lua_gettop(L) - 5);
     return submit(L, core, &w, 1);
 }
