@@ -152,6 +152,15 @@ function Pool:_submit(owner, code, options, spread, all, list, first, count)
    return job
 end
 
+-- An item that cannot be sent: what was queued before it, and was not begun, is not run.
+local CANCEL_ON_ERROR = {
+   __close = function(guard, err)
+      if err ~= nil then
+         guard[1]:cancel()
+      end
+   end,
+}
+
 local function map_async(self, f, items, options, spread, level, name)
    check_self(self, level + 1, name)
    check_function(f, level + 1, name)
@@ -163,6 +172,7 @@ local function map_async(self, f, items, options, spread, level, name)
       local code = self.core:capture(f)
       local size = options.chunksize or math.max(1, n // (16 * math.max(1, self.workers)))
       result.lasts = {}
+      local guard <close> = setmetatable({ result }, CANCEL_ON_ERROR) -- luacheck: ignore
       for first = 1, n, size do
          local count = math.min(size, n - first + 1)
          local job = self:_submit(result, code, options, is_spread, options.pack, list, first,
