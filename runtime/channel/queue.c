@@ -226,6 +226,19 @@ static int try_put(mf_runtime *rt, mf_queue *q, const struct parcel *p, int64_t 
     return rc;
 }
 
+/* Conditions of wait.h. */
+static bool has_room_or_is_closed(const void *arg)
+{
+    const mf_queue *q = arg;
+    return tail(q) - head(q) < body(q)->capacity || mf_queue_is_closed(q);
+}
+
+static bool has_some_or_is_closed(const void *arg)
+{
+    const mf_queue *q = arg;
+    return head(q) != tail(q) || mf_queue_is_closed(q);
+}
+
 static int put(mf_runtime *rt, mf_queue *q, const struct parcel *p, int64_t deadline)
 {
     int rc;
@@ -236,10 +249,7 @@ static int put(mf_runtime *rt, mf_queue *q, const struct parcel *p, int64_t dead
         struct body *b = body(q);
         if (mf__wait_spin(rt, &q->end[GET].at, tail(q) - b->capacity))
             continue;
-        uint32_t ticket = mf__wait_prepare(&b->not_full);
-        if (tail(q) - head(q) < b->capacity || mf_queue_is_closed(q))
-            continue;
-        rc = mf__wait_sleep(rt, &b->not_full, ticket, deadline);
+        rc = mf__wait_until(rt, &b->not_full, has_room_or_is_closed, q, deadline);
         if (rc < 0)
             break;
     }
@@ -351,11 +361,6 @@ static int try_get(mf_runtime *rt, mf_queue *q, struct mf_message *m, bool task,
     return rc;
 }
 
-static bool looks_empty(const mf_queue *q)
-{
-    return head(q) == tail(q) && !mf_queue_is_closed(q);
-}
-
 static int get(mf_runtime *rt, mf_queue *q, struct mf_message *m, bool task, int64_t deadline)
 {
     int rc;
@@ -364,16 +369,12 @@ static int get(mf_runtime *rt, mf_queue *q, struct mf_message *m, bool task, int
     begin(rt, q, GET);
     for (;;) {
         /* An empty queue is left in peace: who waits reads tail, and takes no lock. */
-        rc = looks_empty(q) ? MF_EEMPTY : try_get(rt, q, m, task, deadline);
+        rc = has_some_or_is_closed(q) ? try_get(rt, q, m, task, deadline) : MF_EEMPTY;
         if (rc != MF_EEMPTY || !deadline)
             break;
-        struct mf_wait *w = &body(q)->not_empty;
         if (mf__wait_spin(rt, &q->end[PUT].at, head(q)))
             continue;
-        uint32_t ticket = mf__wait_prepare(w);
-        if (!looks_empty(q))
-            continue;
-        rc = mf__wait_sleep(rt, w, ticket, deadline);
+        rc = mf__wait_until(rt, &body(q)->not_empty, has_some_or_is_closed, q, deadline);
         if (rc < 0)
             break;
     }
@@ -398,14 +399,12 @@ int mf__queue_get_task(mf_runtime *rt, mf_queue *q, uint64_t *ret_task, int64_t 
 int mf_queue_wait(mf_runtime *rt, mf_queue *q, int64_t deadline)
 {
     struct mf_wait *w = &body(q)->not_empty;
-    int rc = deadline || !looks_empty(q) ? 0 : MF_EEMPTY;
+    if (mf__alive(rt) < 0)
+        return MF_EFORKED;
+    if (deadline == 0)
+        return has_some_or_is_closed(q) ? 0 : MF_EEMPTY;
     begin(rt, q, GET);
-    while (rc == 0 && looks_empty(q)) {
-        uint32_t ticket = mf__wait_prepare(w);
-        if (!looks_empty(q))
-            break;
-        rc = mf__wait_sleep(rt, w, ticket, deadline);
-    }
+    int rc = mf__wait_until(rt, w, has_some_or_is_closed, q, deadline);
     end(rt);
     mf__wait_wake(w); /* the wake that this took goes on to a consumer */
     return rc;

@@ -119,7 +119,6 @@ struct mf_runtime {
     bool supervising;            /* guards against re-entry */
     bool burying;                /* see object.c */
     uint32_t doomed;             /* see object.c */
-    bool watching;               /* this process holds arena->watch */
     uint32_t deaths_seen;
     uint32_t spin; /* adaptive length of the busy wait: see wait.c */
 };

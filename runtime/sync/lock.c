@@ -42,6 +42,14 @@ static int try(mf_runtime *rt, struct body *b, int32_t *ret_pid)
     return MF_EFULL;
 }
 
+/* A condition of wait.h. */
+static bool is_free(const void *arg)
+{
+    const struct body *b = arg;
+    uint64_t word = atomic_load(&b->word);
+    return word == 0 || word & ABANDONED;
+}
+
 int mf_lock_acquire(mf_runtime *rt, mf_lock *lock, int64_t deadline, int32_t *ret_pid)
 {
     struct body *b = body(lock);
@@ -54,13 +62,9 @@ int mf_lock_acquire(mf_runtime *rt, mf_lock *lock, int64_t deadline, int32_t *re
         return MF_ETIMEOUT;
     mf__note(&rt->self->busy, mf__object_index(rt, lock) + 1);
     do {
-        uint32_t ticket = mf__wait_prepare(&b->released);
-        rc = try(rt, b, ret_pid);
-        if (rc != MF_EFULL)
-            break;
-        rc = mf__wait_sleep(rt, &b->released, ticket, deadline);
-        int again = try(rt, b, ret_pid); /* also when the time is up: it may just have come */
-        rc = again != MF_EFULL ? again : rc < 0 ? rc : MF_EFULL;
+        rc = mf__wait_until(rt, &b->released, is_free, b, deadline);
+        if (rc == 0)
+            rc = try(rt, b, ret_pid);
     } while (rc == MF_EFULL);
     mf__note(&rt->self->busy, 0);
     return rc;

@@ -11,6 +11,8 @@
 #define LOOK_OFTEN (80 * MF_MSEC) /* the watch, and whoever has children to supervise */
 #define LOOK_SELDOM (1 * MF_SECOND)
 
+#define PATIENCE (50 * MF_MSEC) /* how long a waker may stand between its commit and its wake */
+
 #define SPIN_MOST 1500u /* about 30 us: what a sleep and a wake across processors cost */
 #define SPIN_LEAST 30u
 
@@ -46,7 +48,11 @@ static bool keep_watch(mf_runtime *rt)
     return rc == 0 || rc == EOWNERDEAD;
 }
 
-int mf__wait_sleep(mf_runtime *rt, struct mf_wait *w, uint32_t ticket, int64_t deadline)
+/* What a sleep answers at the end of its slice, when nobody rang. */
+#define SLICE_IS_OVER 1
+
+/* Sleeps until the ticket is void, or a slice. */
+static int sleep_on(mf_runtime *rt, struct mf_wait *w, uint32_t ticket, int64_t deadline)
 {
     bool watch = keep_watch(rt);
     int64_t now = mf__now();
@@ -55,13 +61,38 @@ int mf__wait_sleep(mf_runtime *rt, struct mf_wait *w, uint32_t ticket, int64_t d
                              : mf__futex_wait(&w->seq, ticket, until < deadline ? until : deadline);
     if (watch)
         pthread_mutex_unlock(&rt->arena->watch.m);
-    uint32_t deaths = atomic_load(&rt->arena->deaths);
-    if (rc == MF_ETIMEOUT || deaths != rt->deaths_seen) {
-        rt->deaths_seen = deaths;
-        mf__wait_look_around(rt);
+    return rc == MF_ETIMEOUT && until < deadline ? SLICE_IS_OVER : rc;
+}
+
+/* The condition holds though nobody rang: either the waker is between its commit and its wake, or
+ * a wake was lost. */
+static void found_late(mf_runtime *rt, struct mf_wait *w, uint32_t ticket)
+{
+    if (mf__futex_wait(&w->seq, ticket, mf__now() + PATIENCE) == MF_ETIMEOUT)
+        atomic_fetch_add(&rt->arena->late_wakes, 1);
+}
+
+int mf__wait_until(mf_runtime *rt, struct mf_wait *w, mf_condition *holds, const void *arg,
+                   int64_t deadline)
+{
+    for (;;) {
+        uint32_t ticket = atomic_load(&w->seq);
+        atomic_fetch_add(&w->announced, 1);
+        if (holds(arg))
+            return 0;
+        int rc = sleep_on(rt, w, ticket, deadline);
+        if (rc == SLICE_IS_OVER && holds(arg))
+            found_late(rt, w, ticket);
+        uint32_t deaths = atomic_load(&rt->arena->deaths);
+        if (rc == SLICE_IS_OVER || rc == MF_ETIMEOUT || deaths != rt->deaths_seen) {
+            rt->deaths_seen = deaths;
+            mf__wait_look_around(rt);
+        }
+        if (holds(arg))
+            return 0;
+        if (rc < 0)
+            return rc;
     }
-    /* The end of a slice is no end of the wait. */
-    return rc == MF_ETIMEOUT && mf__now() < deadline ? 0 : rc;
 }
 
 static void wake(struct mf_wait *w, int n)

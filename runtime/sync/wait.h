@@ -9,16 +9,10 @@
  * announced   sleeper   grows before each sleep
  * quiet       waker     the value of announced at which a wake found nobody asleep
  *
- * The one correct loop (all atomics sequentially consistent: the sleeper announces, then reads the
- * condition; the waker commits, then reads announced; one of the two sees the other):
- *
- *     while (!condition()) {
- *         uint32_t ticket = mf__wait_prepare(w);
- *         if (condition())
- *             break;
- *         if ((rc = mf__wait_sleep(rt, w, ticket, deadline)) < 0)
- *             return rc;
- *     }
+ * All atomics are sequentially consistent: a sleeper announces itself, then reads its condition; a
+ * waker commits, then reads announced; one of the two sees the other. A sleeper draws its ticket
+ * (seq) before it announces itself: a waker that has read the announcement and then changes seq
+ * makes the ticket void, so a wake that finds nobody asleep may forget the announcements it read.
  *
  * A waker makes a system call only when announced differs from quiet. When a wake finds nobody, the
  * announcement that it had read is spent: that sleeper's ticket is void, or it left, or was killed.
@@ -37,23 +31,18 @@ struct mf_wait {
     uint32_t spare;
 };
 
-/* Announces a sleeper; the ticket goes to mf__wait_sleep. The ticket is drawn first: a waker that
- * has read the announcement and then changes seq makes the ticket void, so that a wake that finds
- * nobody asleep may forget all the announcements it has read. */
-static inline uint32_t mf__wait_prepare(struct mf_wait *w)
-{
-    uint32_t ticket = atomic_load(&w->seq);
-    atomic_fetch_add(&w->announced, 1);
-    return ticket;
-}
+/* Does what is waited for hold? Reads shared memory only; cheap; without side effects. */
+typedef bool mf_condition(const void *arg);
 
-/* Sleeps until woken after the ticket was drawn, at most some while: 0 says look again.
- * MF_ETIMEOUT past the deadline, MF_EINTR after a signal handler ran. On the way it looks for
- * deaths and runs the process's supervisors, so that anything that those may do must be allowed
- * here: the caller holds no lock and has nothing in hand. */
-int mf__wait_sleep(mf_runtime *rt, struct mf_wait *w, uint32_t ticket, int64_t deadline);
+/* Sleeps until holds(arg). 0; MF_ETIMEOUT past the deadline, MF_EINTR after a signal handler ran:
+ * it does not hold then. At the latest after a second (80 ms for the watch and for supervisors) a
+ * sleeper looks for deaths, runs the process's supervisors and checks the condition, so that
+ * anything that those may do must be allowed here: the caller holds no lock and has nothing in
+ * hand. A condition that was found to hold by such a look alone is counted in arena->late_wakes. */
+int mf__wait_until(mf_runtime *rt, struct mf_wait *w, mf_condition *holds, const void *arg,
+                   int64_t deadline);
 
-/* Wakes one sleeper; call it after the commit that makes the condition true. No system call when
+/* Wakes one sleeper; call it after the commit that makes its condition hold. No system call when
  * nobody sleeps. */
 void mf__wait_wake(struct mf_wait *w);
 

@@ -117,6 +117,12 @@ static void threads_exclude_each_other_by_a_lock(void)
 static struct mf_wait bell;
 static _Atomic uint32_t tokens;
 
+static bool is_token_there(const void *arg)
+{
+    (void)arg;
+    return atomic_load(&tokens) > 0;
+}
+
 /* Even ones make tokens, odd ones take as many: nobody may sleep on while one is there. */
 static void trade(struct member *m)
 {
@@ -130,10 +136,7 @@ static void trade(struct member *m)
             uint32_t n = atomic_load(&tokens);
             if (n && atomic_compare_exchange_weak(&tokens, &n, n - 1))
                 break;
-            uint32_t ticket = mf__wait_prepare(&bell);
-            if (atomic_load(&tokens))
-                continue;
-            CHECK(mf__wait_sleep(&m->rt, &bell, ticket, MF_FOREVER) == 0);
+            CHECK(mf__wait_until(&m->rt, &bell, is_token_there, NULL, MF_FOREVER) == 0);
         }
     }
 }
