@@ -28,6 +28,7 @@ static void push_live(lua_State *L)
 
 void mf__handle_release(lua_State *L, mf_lua *lua, struct mf_handle *h)
 {
+    lua->known[mf__handle_place(h)] = NULL;
     struct mf_object *o = h->object;
     h->object = NULL;
     if (!o || !lua->rt || mf__alive(lua->rt) < 0)

@@ -50,6 +50,12 @@ static inline struct mf_handle *mf__handle_self(lua_State *L)
     return NULL;
 }
 
+/* The place of a handle in mf_lua.known, which forgets it in mf__handle_release. */
+static inline unsigned mf__handle_place(const struct mf_handle *h)
+{
+    return (unsigned)((uintptr_t)h >> 6 & 3);
+}
+
 /* Gives this process's hold of the object up, before the userdata is collected. */
 void mf__handle_release(lua_State *L, mf_lua *lua, struct mf_handle *h);
 

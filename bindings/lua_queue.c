@@ -12,6 +12,16 @@ static void check_count(lua_State *L, int most, const char *hint)
         luaL_argerror(L, most + 1, hint);
 }
 
+/* The queue of a method. One that was seen lately is known by its address alone. */
+static inline mf_queue *to_queue(lua_State *L, mf_lua *lua)
+{
+    struct mf_handle *h = lua_touserdata(L, 1);
+    const void **known = &lua->known[mf__handle_place(h)];
+    if (!h || h != *known || lua_type(L, 1) != LUA_TUSERDATA)
+        *known = h = mf__handle_self(L);
+    return h->object;
+}
+
 /* --- put and get --------------------------------------------------------------------------------
  */
 
@@ -29,7 +39,7 @@ static int finish_put(lua_State *L, int rc)
 static int queue_put(lua_State *L)
 {
     mf_lua *lua = mf__lua_upvalue(L);
-    mf_queue *q = mf__handle_self(L)->object;
+    mf_queue *q = to_queue(L, lua);
     int64_t deadline = MF_FOREVER;
     int top = lua_gettop(L);
     if (top != 2) {
@@ -44,7 +54,7 @@ static int queue_put(lua_State *L)
 static int queue_put_nowait(lua_State *L)
 {
     mf_lua *lua = mf__lua_upvalue(L);
-    mf_queue *q = mf__handle_self(L)->object;
+    mf_queue *q = to_queue(L, lua);
     if (lua_gettop(L) < 2)
         return luaL_argerror(L, 2, "value expected");
     check_count(L, 2, "put_nowait takes a value only");
@@ -54,7 +64,7 @@ static int queue_put_nowait(lua_State *L)
 static int queue_get(lua_State *L)
 {
     mf_lua *lua = mf__lua_upvalue(L);
-    mf_queue *q = mf__handle_self(L)->object;
+    mf_queue *q = to_queue(L, lua);
     int64_t deadline = MF_FOREVER;
     if (lua_gettop(L) > 1) {
         deadline = mf__lua_deadline(L, 2, get_hint);
@@ -67,7 +77,7 @@ static int queue_get(lua_State *L)
 static int queue_get_nowait(lua_State *L)
 {
     mf_lua *lua = mf__lua_upvalue(L);
-    mf_queue *q = mf__handle_self(L)->object;
+    mf_queue *q = to_queue(L, lua);
     check_count(L, 1, "get_nowait takes no argument");
     int n = mf__transfer_get(L, lua, q, 0);
     return n < 0 ? mf__lua_fail(L, n) : n;

@@ -29,6 +29,7 @@ struct mf_lua {
     mf_lua_config config;
     mf_buffer scratch;     /* messages are built here: valid until the next Lua call */
     mf_buffer inherit;     /* what a child takes over of this state: see mf__lua_prepare */
+    const void *known[4];  /* queues' userdata that were checked lately: see lua_queue.c */
     struct parcel *parcel; /* of transfer.c, ready to own a message */
     bool child;            /* this process was started by moonfork */
     bool daemon;           /* ... as a daemon */

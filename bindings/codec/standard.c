@@ -18,7 +18,7 @@ struct entry {
 
 struct standard {
     size_t count;
-    bool sorted; /* false after a replacement, until the next question */
+    bool sorted;                      /* false after a replacement, until the next question */
     struct entry entries[MOST_NAMES]; /* sorted by function */
 };
 
