@@ -299,19 +299,20 @@ static mf_job *next_finished(struct mf_pool_core *core)
 static int core_poll(lua_State *L)
 {
     struct mf_pool_core *core = mf__pool_core(L);
-    int64_t deadline = mf__lua_deadline(L, 2, NULL);
-    for (;;) {
+    int64_t deadline = mf__lua_deadline(L, 2, NULL), until;
+    int rc = 0;
+    do {
         mf_job *job = next_finished(core);
         if (job) {
             lua_pushlightuserdata(L, job);
             return 1;
         }
-        int rc = mf_pool_collect(core->pool, deadline);
+        until = mf__lua_slice(deadline);
+        rc = mf_pool_collect(core->pool, until);
         if (rc == MF_ECLOSED && core->finished_first == core->finished_count)
             return mf__lua_fail(L, MF_EEMPTY);
-        if (rc < 0 && rc != MF_ECLOSED && !mf__lua_again(L, rc))
-            return mf__lua_fail(L, rc == MF_EEMPTY ? MF_ETIMEOUT : rc);
-    }
+    } while (rc >= 0 || rc == MF_ECLOSED || mf__lua_goes_on(L, rc, until, deadline));
+    return mf__lua_fail(L, rc == MF_EEMPTY ? MF_ETIMEOUT : rc);
 }
 
 static mf_job *check_job(lua_State *L)
@@ -356,11 +357,12 @@ static int core_terminate(lua_State *L)
 static int core_join(lua_State *L)
 {
     struct mf_pool_core *core = mf__pool_core(L);
-    int64_t deadline = mf__lua_deadline(L, 2, NULL);
+    int64_t deadline = mf__lua_deadline(L, 2, NULL), until;
     int rc;
-    do
-        rc = mf_pool_join(core->pool, deadline);
-    while (mf__lua_again(L, rc));
+    do {
+        until = mf__lua_slice(deadline);
+        rc = mf_pool_join(core->pool, until);
+    } while (mf__lua_goes_on(L, rc, until, deadline));
     if (rc < 0)
         return mf__lua_fail(L, rc);
     lua_pushboolean(L, 1);

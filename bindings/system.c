@@ -12,13 +12,11 @@
 
 #define LOOK (80 * MF_MSEC)
 
-/* Sleeps in slices while there is something to supervise meanwhile. */
+/* Sleeps a while, in which a parent looks after its workers, and anybody after the dead. */
 static int nap(mf_runtime *rt, int64_t deadline)
 {
     int64_t slice = mf__now() + LOOK;
-    if (!rt->supervisors || deadline <= slice)
-        return mf__sleep_until(deadline);
-    int rc = mf__sleep_until(slice);
+    int rc = mf__sleep_until(rt->supervisors && slice < deadline ? slice : deadline);
     mf__wait_look_around(rt);
     return rc;
 }

@@ -63,7 +63,7 @@ struct mf_task {
     uint32_t count;   /* items */
     uint32_t attempt; /* deaths of the item `attempted` */
     uint32_t attempted;
-    int32_t failed;   /* the worker could not write a result: an error code */
+    int32_t failed; /* the worker could not write a result: an error code */
     _Atomic uint32_t state;
     _Atomic uint32_t begun, done;
     _Atomic int32_t worker; /* pid that runs or ran it */
