@@ -252,7 +252,7 @@ static void on_exit(lua_State *L, int status)
     struct mf_pool_core *core = lua_touserdata(L, -1);
     lua_pop(L, 1);
     mf__pool_worker(core->pool, &w);
-    mf__worker_tell(lua->rt, w.news, (uint64_t)lua->rt->slot << 4 | MF_NEWS_LEAVING);
+    mf__worker_tell(lua->rt, w.news, (uint64_t)lua->rt->pid << 4 | MF_NEWS_LEAVING);
 }
 
 static int worker_body(lua_State *L)

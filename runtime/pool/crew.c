@@ -59,17 +59,17 @@ static void refill(mf_pool *pool)
     mf__pool_break(pool);
 }
 
-static struct mf_member *find_slot(mf_pool *pool, uint32_t slot)
+static struct mf_member *find_member(mf_pool *pool, int pid)
 {
     for (uint32_t i = 0; i < pool->options.processes; i++)
-        if (pool->members[i].p && mf__process_slot(pool->members[i].p) == slot)
+        if (pool->members[i].p && mf_process_pid(pool->members[i].p) == pid)
             return &pool->members[i];
     return NULL;
 }
 
-void mf__crew_ready(mf_pool *pool, uint32_t slot)
+void mf__crew_ready(mf_pool *pool, int pid)
 {
-    struct mf_member *m = find_slot(pool, slot);
+    struct mf_member *m = find_member(pool, pid);
     pool->stillborn = 0;
     if (m)
         m->ready = true;
@@ -141,7 +141,7 @@ static void bury(mf_pool *pool, struct mf_member *m)
 /* When the item that a worker is at has to be over; MF_FOREVER without a limit. */
 static int64_t limit_of(mf_pool *pool, const struct mf_member *m, uint64_t *ret_word)
 {
-    if (!m->p)
+    if (!m->p || mf_process_status(m->p) != MF_PROCESS_RUNNING) /* its slot may be another's */
         return MF_FOREVER;
     uint64_t word = atomic_load(&mf__slot_at(pool->rt, mf__process_slot(m->p))->task);
     mf_job *job = mf__pool_find(pool, word);
@@ -202,9 +202,9 @@ void mf__crew_settle(mf_pool *pool)
     pool->settling = false;
 }
 
-void mf__crew_leaving(mf_pool *pool, uint32_t slot)
+void mf__crew_leaving(mf_pool *pool, int pid)
 {
-    struct mf_member *m = find_slot(pool, slot);
+    struct mf_member *m = find_member(pool, pid);
     if (m && mf_process_join(pool->rt, m->p, mf__deadline(1)) == 0)
         mf__crew_settle(pool);
 }

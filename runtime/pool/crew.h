@@ -61,9 +61,9 @@ int mf__crew_fill(mf_pool *pool);
 void mf__crew_settle(mf_pool *pool);
 
 /* One worker has said that it is leaving: waits for it and replaces it. */
-void mf__crew_leaving(mf_pool *pool, uint32_t slot);
+void mf__crew_leaving(mf_pool *pool, int pid);
 
-void mf__crew_ready(mf_pool *pool, uint32_t slot);
+void mf__crew_ready(mf_pool *pool, int pid);
 
 /* When the next time limit passes, or MF_FOREVER. */
 int64_t mf__crew_next_limit(mf_pool *pool);

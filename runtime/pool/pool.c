@@ -213,8 +213,8 @@ static void hear_word(mf_pool *pool, uint64_t word)
         if ((job = mf__pool_find(pool, word)))
             mf__pool_returned(pool, job);
         break;
-    case MF_NEWS_READY: mf__crew_ready(pool, (uint32_t)(word >> 4)); break;
-    case MF_NEWS_LEAVING: mf__crew_leaving(pool, (uint32_t)(word >> 4)); break;
+    case MF_NEWS_READY: mf__crew_ready(pool, (int)(word >> 4)); break;
+    case MF_NEWS_LEAVING: mf__crew_leaving(pool, (int)(word >> 4)); break;
     case MF_NEWS_ATTENTION:
         pool->attention = false;
         mf__crew_settle(pool);

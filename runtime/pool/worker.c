@@ -40,7 +40,7 @@ int mf__worker_step(mf_runtime *rt, const struct mf_worker *w)
 
 int mf__worker_loop(mf_runtime *rt, const struct mf_worker *w)
 {
-    uint64_t me = (uint64_t)rt->slot << 4;
+    uint64_t me = (uint64_t)rt->pid << 4; /* not the slot, which the next may have soon */
     int rc = mf__worker_tell(rt, w->news, me | MF_NEWS_READY);
     for (uint32_t n = 0; rc == 0 && (w->max_tasks == 0 || n < w->max_tasks); n++)
         do

@@ -14,8 +14,8 @@
  * than that is the encoded error of an initializer. */
 enum mf_news {
     MF_NEWS_DONE = 0,      /* offset of a record that is finished, or was cancelled */
-    MF_NEWS_READY = 1,     /* slot << 4: the worker has begun, its initializer has run */
-    MF_NEWS_LEAVING = 2,   /* slot << 4: the worker ends by itself */
+    MF_NEWS_READY = 1,     /* pid << 4: the worker has begun, its initializer has run */
+    MF_NEWS_LEAVING = 2,   /* pid << 4: the worker ends by itself */
     MF_NEWS_ATTENTION = 3, /* the creator to itself: look after the workers */
     MF_NEWS_KIND = 15
 };
