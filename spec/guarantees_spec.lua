@@ -344,6 +344,16 @@ describe("maxtasksperchild", function()
         end
         assert.equal(3, n)
     end)
+
+    it("with one task a child goes on for any number of tasks", function()
+        local pool <close> = mp.Pool { processes = 4, maxtasksperchild = 1 }
+        local n = 0
+        for i, v in pool:imap_unordered(square, range(3000)) do
+            assert.equal(i * i, v)
+            n = n + 1
+        end
+        assert.equal(3000, n)
+    end)
 end)
 
 describe("an initializer", function()
