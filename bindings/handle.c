@@ -75,22 +75,15 @@ int mf__handle_bad_self(lua_State *L)
 }
 
 /* Functions with the context and the metatable at the top, under the table to set, as upvalues. */
-static void set_functions(lua_State *L, const luaL_Reg *functions, int metatable)
-{
-    mf__lua_push(L);
-    lua_pushvalue(L, metatable);
-    luaL_setfuncs(L, functions, 2);
-}
-
 static void make_class(lua_State *L, const struct mf_handle_class *class)
 {
     static const luaL_Reg gc[] = {{"__gc", collect}, {NULL, NULL}};
     lua_newtable(L);
     int metatable = lua_gettop(L);
-    set_functions(L, gc, metatable);
-    set_functions(L, class->events, metatable);
+    mf__lua_set_methods(L, gc, metatable);
+    mf__lua_set_methods(L, class->events, metatable);
     lua_newtable(L);
-    set_functions(L, class->methods, metatable);
+    mf__lua_set_methods(L, class->methods, metatable);
     lua_setfield(L, metatable, "__index");
     lua_pushstring(L, class->name);
     lua_setfield(L, metatable, "__name");

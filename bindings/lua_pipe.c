@@ -238,13 +238,6 @@ static const luaL_Reg events[] = {
     {NULL, NULL},
 };
 
-static void set_functions(lua_State *L, const luaL_Reg *functions, int class)
-{
-    mf__lua_push(L);
-    lua_pushvalue(L, class);
-    luaL_setfuncs(L, functions, 2);
-}
-
 static void push_class(lua_State *L)
 {
     if (lua_rawgetp(L, LUA_REGISTRYINDEX, &class_key) == LUA_TTABLE)
@@ -252,9 +245,9 @@ static void push_class(lua_State *L)
     lua_pop(L, 1);
     lua_newtable(L);
     int class = lua_gettop(L);
-    set_functions(L, events, class);
+    mf__lua_set_methods(L, events, class);
     lua_newtable(L);
-    set_functions(L, methods, class);
+    mf__lua_set_methods(L, methods, class);
     lua_setfield(L, class, "__index");
     lua_pushliteral(L, "moonfork.Connection");
     lua_setfield(L, class, "__name");
@@ -328,6 +321,6 @@ void mf__open_pipe(lua_State *L)
     int module = lua_gettop(L);
     push_class(L);
     lua_pushvalue(L, module);
-    set_functions(L, functions, module + 1);
+    mf__lua_set_methods(L, functions, module + 1);
     lua_settop(L, module);
 }

@@ -47,6 +47,13 @@ void mf__lua_setfuncs(lua_State *L, const luaL_Reg *functions)
     luaL_setfuncs(L, functions, 1);
 }
 
+void mf__lua_set_methods(lua_State *L, const luaL_Reg *functions, int class)
+{
+    mf__lua_push(L);
+    lua_pushvalue(L, class);
+    luaL_setfuncs(L, functions, 2);
+}
+
 /* The end of the state. In a child the process goes on to mf_process_exit, which leaves. */
 static int close_context(lua_State *L)
 {

@@ -76,6 +76,9 @@ static inline mf_lua *mf__lua_upvalue(lua_State *L)
 /* luaL_setfuncs whose functions have the context as upvalue 1. */
 void mf__lua_setfuncs(lua_State *L, const luaL_Reg *functions);
 
+/* The same for methods, whose upvalue 2 is their class: the metatable at `class`. */
+void mf__lua_set_methods(lua_State *L, const luaL_Reg *functions, int class);
+
 /* --- arguments and outcomes ----------------------------------------------------------------------
  */
 
