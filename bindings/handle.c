@@ -74,7 +74,6 @@ int mf__handle_bad_self(lua_State *L)
     return ours ? luaL_error(L, "this %s was given up", name) : luaL_typeerror(L, 1, name);
 }
 
-/* Functions with the context and the metatable at the top, under the table to set, as upvalues. */
 static void make_class(lua_State *L, const struct mf_handle_class *class)
 {
     static const luaL_Reg gc[] = {{"__gc", collect}, {NULL, NULL}};
