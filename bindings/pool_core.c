@@ -9,6 +9,7 @@
 #define CORE "moonfork.PoolCore"
 #define CODE "moonfork.PoolCode"
 #define GRACE 0.2
+#define HELD 8u /* with the flags of task.h: submit, but do not queue before core:release */
 
 struct mf_pool_core *mf__pool_core(lua_State *L)
 {
@@ -246,14 +247,27 @@ static int submit(lua_State *L, struct mf_pool_core *core, struct mf_stream_writ
                                 .handles = core->handles,
                                 .handle_count = core->handle_count,
                                 .count = count,
-                                .flags = (uint32_t)lua_tointeger(L, 3),
+                                .flags = (uint32_t)lua_tointeger(L, 3) & ~HELD,
                                 .retries = (uint32_t)lua_tointeger(L, 4),
-                                .timeout = lua_tonumber(L, 5)};
+                                .timeout = lua_tonumber(L, 5),
+                                .held = lua_tointeger(L, 3) & HELD};
     int rc = mf_pool_submit(core->pool, &s, &job);
     if (rc < 0)
         return mf__lua_fail(L, rc);
     lua_pushlightuserdata(L, job);
     return 1;
+}
+
+/* "items[i]", for errors: every item that could have one gets its path, so it has to be quick. */
+static const char *item_path(struct mf_pool_core *core, lua_Integer i)
+{
+    char *at = core->path + sizeof core->path;
+    *--at = 0;
+    *--at = ']';
+    do
+        *--at = (char)('0' + i % 10);
+    while (i /= 10);
+    return memcpy(at - 6, "items[", 6);
 }
 
 /* core:submit(code, flags, retries, timeout, items, first, count) -> job: items[first] ... of a
@@ -265,7 +279,8 @@ static int core_submit(lua_State *L)
     struct mf_stream_writer w;
     begin_items(core, &w);
     for (lua_Integer i = first; i < first + count; i++) {
-        lua_geti(L, 6, i);
+        if (lua_geti(L, 6, i) > LUA_TSTRING)
+            w.what = item_path(core, i);
         put_item(L, core, &w, -1, 1);
         lua_pop(L, 1);
     }
@@ -281,6 +296,33 @@ static int core_submit_values(lua_State *L)
     w.what = "args";
     put_item(L, core, &w, 6, lua_gettop(L) - 5);
     return submit(L, core, &w, 1);
+}
+
+/* core:release(job): queues a job that was submitted with the flag HELD. True; or nil, ... */
+static int core_release(lua_State *L)
+{
+    struct mf_pool_core *core = mf__pool_core(L);
+    luaL_checktype(L, 2, LUA_TLIGHTUSERDATA);
+    int rc = mf_pool_release(core->pool, lua_touserdata(L, 2));
+    if (rc < 0)
+        return mf__lua_fail(L, rc);
+    lua_pushboolean(L, 1);
+    return 1;
+}
+
+/* core:is_plain(list, n) -> true when items 1..n are such that sending them cannot be refused. */
+static int core_is_plain(lua_State *L)
+{
+    lua_Integer n = luaL_checkinteger(L, 3);
+    bool plain = !luaL_getmetafield(L, 2, "__index");
+    lua_settop(L, 3);
+    for (lua_Integer i = 1; plain && i <= n; i++) {
+        int type = lua_rawgeti(L, 2, i);
+        plain = type <= LUA_TSTRING && type != LUA_TLIGHTUSERDATA;
+        lua_pop(L, 1);
+    }
+    lua_pushboolean(L, plain);
+    return 1;
 }
 
 /* --- polling ------------------------------------------------------------------------------------
@@ -412,6 +454,8 @@ static int core_state(lua_State *L)
 static const luaL_Reg core_methods[] = {{"capture", core_capture},
                                         {"submit", core_submit},
                                         {"submit_values", core_submit_values},
+                                        {"release", core_release},
+                                        {"is_plain", core_is_plain},
                                         {"poll", core_poll},
                                         {"take", mf__pool_take},
                                         {"take_values", mf__pool_take_values},

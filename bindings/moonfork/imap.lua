@@ -7,12 +7,12 @@ Imap.__index = Imap
 Imap.__name = "moonfork.Imap"
 
 --- chunks gives the inputs; at most `ahead` items are under way or waiting to be fetched.
-function internal.new_imap(pool, f, chunks, spread, options, ordered)
+function internal.new_imap(pool, f, chunks, flags, options, ordered)
    return setmetatable({
       pool = pool,
       f = f,
       chunks = chunks,
-      spread = spread,
+      flags = flags,
       options = options,
       ordered = ordered,
       ahead = options.buffersize,
@@ -37,8 +37,7 @@ local function feed(self)
       end
       local index = self.given + 1
       self.code = self.code or self.pool.core:capture(self.f)
-      local job = self.pool:_submit(self, self.code, self.options, self.spread, true, list, first,
-         count)
+      local job = self.pool:_submit(self, self.code, self.options, self.flags, list, first, count)
       self.jobs[job] = index
       self.lasts[job] = index + count - 1
       self.given = self.given + count

@@ -6,7 +6,7 @@ local Pool = {}
 Pool.__index = Pool
 Pool.__name = "moonfork.Pool"
 
-local ALL, SPREAD = 2, 4 -- flags of a task: see task.h
+local ALL, SPREAD, HELD = 2, 4, 8 -- flags of a task: see task.h, and pool_core.c
 
 local MAP_OPTIONS = {
    chunksize = "a positive integer",
@@ -140,26 +140,54 @@ local function check_open(self, level)
    error("the pool is " .. state .. ": no more tasks can be submitted", level + 1)
 end
 
---- Queues one job for an owner (Result or Imap) that has _settle.
-function Pool:_submit(owner, code, options, spread, all, list, first, count)
-   local flags = (all and ALL or 0) + (spread and SPREAD or 0)
+--- Raises why a job could not be submitted.
+local function cannot_submit(self, message, code)
+   check_open(self, 1) -- a pool that has just been found broken knows more
+   error(internal.error(code, "a task cannot be submitted: " .. message), 0)
+end
+
+--- Submits one job for an owner (Result or Imap) that has _settle; flags: see task.h.
+function Pool:_submit(owner, code, options, flags, list, first, count)
    local job, message, err = self.core:submit(code, flags, options.retries or 0,
       options.timeout or 0, list, first, count)
    if not job then
-      error(internal.error(err, "a task cannot be submitted: " .. message), 0)
+      cannot_submit(self, message, err)
    end
    self.jobs[job] = owner
    return job
 end
 
--- An item that cannot be sent: what was queued before it, and was not begun, is not run.
-local CANCEL_ON_ERROR = {
-   __close = function(guard, err)
-      if err ~= nil then
-         guard[1]:cancel()
+-- What was submitted of a map whose items cannot all be sent is given up.
+local GIVE_UP = {
+   __close = function(jobs, err)
+      for _, job in ipairs(err ~= nil and jobs or {}) do
+         jobs.pool.jobs[job] = nil
+         jobs.pool.core:drop(job)
       end
    end,
 }
+
+--- Submits a list in chunks. An item that cannot be sent raises before anything is queued.
+local function submit_all(self, result, code, options, flags, list, n)
+   local size = options.chunksize or math.max(1, n // (16 * math.max(1, self.workers)))
+   local held = not self.core:is_plain(list, n)
+   local jobs <close> = setmetatable({ pool = self }, GIVE_UP)
+   result.lasts = {}
+   for first = 1, n, size do
+      local count = math.min(size, n - first + 1)
+      local job = self:_submit(result, code, options, flags + (held and HELD or 0), list, first,
+         count)
+      jobs[#jobs + 1] = job
+      result:_add(job, first)
+      result.lasts[job] = first + count - 1
+   end
+   for _, job in ipairs(held and jobs or {}) do
+      local queued, message, err = self.core:release(job)
+      if not queued then
+         cannot_submit(self, message, err)
+      end
+   end
+end
 
 local function map_async(self, f, items, options, spread, level, name)
    check_self(self, level + 1, name)
@@ -169,17 +197,8 @@ local function map_async(self, f, items, options, spread, level, name)
    local list, n, is_spread = internal.as_list(items, spread, level + 1, name)
    local result = internal.new_result(self, n, options, name)
    if n > 0 then
-      local code = self.core:capture(f)
-      local size = options.chunksize or math.max(1, n // (16 * math.max(1, self.workers)))
-      result.lasts = {}
-      local guard <close> = setmetatable({ result }, CANCEL_ON_ERROR) -- luacheck: ignore
-      for first = 1, n, size do
-         local count = math.min(size, n - first + 1)
-         local job = self:_submit(result, code, options, is_spread, options.pack, list, first,
-            count)
-         result:_add(job, first)
-         result.lasts[job] = first + count - 1
-      end
+      local flags = (options.pack and ALL or 0) + (is_spread and SPREAD or 0)
+      submit_all(self, result, self.core:capture(f), options, flags, list, n)
    end
    result:_seal()
    return result
@@ -215,7 +234,7 @@ local function call_async(self, f, args, options, level, name)
    local job, message, err = self.core:submit_values(code, ALL, options.retries or 0,
       options.timeout or 0, table.unpack(args, 1, args.n or #args))
    if not job then
-      error(internal.error(err, "a task cannot be submitted: " .. message), 0)
+      cannot_submit(self, message, err)
    end
    self.jobs[job] = result
    result:_add(job, 1)
@@ -262,7 +281,8 @@ local function imap(self, f, items, options, ordered, name)
    local chunks, spread = internal.as_chunks(items, size, false, 3, name)
    local ahead = options.buffersize or 4 * size * math.max(1, self.workers)
    options = setmetatable({ buffersize = ahead }, { __index = options })
-   local it = internal.new_imap(self, f, chunks, spread, options, ordered)
+   local it = internal.new_imap(self, f, chunks, ALL + (spread and SPREAD or 0), options,
+      ordered)
    it.items = items
    return it, nil, nil, it
 end

@@ -1,9 +1,14 @@
 /* crew.c - the workers of a pool: starting, watching, settling, ending: see crew.h. */
 #include "crew.h"
 
+#include <signal.h>
 #include <stdio.h>
 
-#define STILLBORN_MOST 3u /* workers in a row that may end before they are ready */
+/* A worker that ends by itself before it is ready will do so again: three in a row are enough. One
+ * that is killed by SIGKILL was perhaps in the way of somebody who kills at random. */
+#define SUSPICION_MOST 30u
+#define SUSPICION_OF_END 10u
+#define SUSPICION_OF_KILL 1u
 
 /* --- starting -----------------------------------------------------------------------------------
  */
@@ -134,7 +139,8 @@ static void bury(mf_pool *pool, struct mf_member *m)
     if (dead.ready)
         return;
     pool->last_status = status;
-    if (is_working(pool) && ++pool->stillborn >= STILLBORN_MOST)
+    pool->stillborn += status == -SIGKILL ? SUSPICION_OF_KILL : SUSPICION_OF_END;
+    if (is_working(pool) && pool->stillborn >= SUSPICION_MOST)
         mf__pool_break(pool);
 }
 

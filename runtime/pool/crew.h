@@ -18,6 +18,7 @@ struct mf_job {
     int64_t timeout; /* ns; 0: none */
     enum mf_job_state state;
     bool abandoned; /* by its owner, while pending */
+    bool held;      /* pending, but not queued yet */
     struct mf_failure *failures;
     uint32_t failure_count;
     void *user;
@@ -39,7 +40,7 @@ struct mf_pool {
     enum mf_pool_state state;
 
     struct mf_member *members; /* options.processes of them */
-    uint32_t stillborn;        /* workers in a row that ended before they were ready */
+    uint32_t stillborn;        /* how suspicious the workers' ends before they were ready are */
     int last_status;
     bool settling, collecting, attention;
     bool timed; /* some job has a time limit */

@@ -133,7 +133,8 @@ int mf_pool_submit(mf_pool *pool, const struct mf_submit *s, mf_job **ret_job)
     job->timeout = s->timeout > 0 ? (int64_t)(s->timeout * 1e9) : 0;
     job->user = s->user;
     pool->timed |= s->timeout > 0;
-    int rc = mf__worker_tell(pool->rt, pool->tasks, job->word);
+    job->held = true;
+    int rc = s->held ? 0 : mf_pool_release(pool, job);
     if (rc < 0) {
         dispose(pool, job);
         return rc;
@@ -141,6 +142,15 @@ int mf_pool_submit(mf_pool *pool, const struct mf_submit *s, mf_job **ret_job)
     pool->pending++;
     *ret_job = job;
     return 0;
+}
+
+int mf_pool_release(mf_pool *pool, mf_job *job)
+{
+    if (pool->state != MF_POOL_OPEN)
+        return MF_ECLOSED;
+    int rc = mf__worker_tell(pool->rt, pool->tasks, job->word);
+    job->held = rc < 0;
+    return rc;
 }
 
 void mf__pool_requeue(mf_pool *pool, mf_job *job)
@@ -475,6 +485,8 @@ void mf_job_free(mf_pool *pool, mf_job *job)
     }
     mf_job_cancel(pool, job);
     job->abandoned = true;
+    if (job->held) /* no worker will report it */
+        finish(pool, job, MF_JOB_CANCELLED);
 }
 
 void mf__pool_worker(mf_pool *pool, struct mf_worker *ret_worker)

@@ -78,12 +78,17 @@ struct mf_submit {
     uint32_t flags; /* of task.h */
     uint32_t retries;
     double timeout; /* seconds an item may run; 0: no limit */
+    bool held;      /* not queued before mf_pool_release */
     void *user;
 };
 
 /* Queues a task. The caller owns *ret_job until mf_job_free. MF_ECLOSED when the pool is not open;
  * MF_ENOMEM. */
 int mf_pool_submit(mf_pool *pool, const struct mf_submit *submit, mf_job **ret_job);
+
+/* Queues a held job: a call of many tasks is queued when all of them could be made. Errors of
+ * mf_pool_submit; the job is still held then. */
+int mf_pool_release(mf_pool *pool, mf_job *job);
 
 /* Takes what there is of news, and waits for some (any) until the deadline when there is none. 0,
  * MF_ETIMEOUT, MF_EINTR. MF_ECLOSED: no job is pending, none will finish. */
