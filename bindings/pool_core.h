@@ -20,6 +20,7 @@ struct mf_pool_core {
     mf_job **finished;
     uint32_t finished_first, finished_count, finished_max; /* those before first were polled */
     mf_buffer items;                                       /* the input of a task is built here */
+    char path[32];                                         /* of the item that is being written */
     mf_buffer initializer; /* a message: the function, its arguments; empty for none */
     uint64_t *handles;     /* that items mention */
     uint32_t handle_count, handle_max;
