@@ -297,6 +297,19 @@ describe("modules", function()
         package.loaded.by_hand = nil
     end)
 
+    it("that are loaded under several names travel under all of them", function()
+        -- The second module adds to the table of the first: which name comes first is chance.
+        package.path = package.path .. ";./spec/support/?.lua"
+        for i = 1, 20 do
+            package.loaded["alias_" .. i] = require "many_names"
+        end
+        local M = require "many_names_more"
+        assert.are.equal("more", new_worker():call(function() return M.more() end))
+        for i = 1, 20 do
+            package.loaded["alias_" .. i] = nil
+        end
+    end)
+
     it("give io.stdin, io.stdout and io.stderr by name", function()
         local out = io.stdout
         assert.is_true(worker:call(function(file) return out == io.stdout and file == io.stderr end,

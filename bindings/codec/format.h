@@ -63,7 +63,7 @@ enum mf_tag {
 
     /* What goes by name. */
     MF_TAG_STANDARD = 0xD8, /* string: a function of the standard library, "string.format" */
-    MF_TAG_MODULE,          /* string: what require gives */
+    MF_TAG_MODULE,          /* string (names, one a line): what require gives */
     MF_TAG_FIELD,           /* string module, string key: a field of a module */
     MF_TAG_FIELD_INDEX,     /* string module, string key: the __index of a field of a module */
     MF_TAG_GLOBALS,         /* _G */

@@ -94,108 +94,6 @@ static bool add_fields(lua_State *L, struct mf_modules *m, uint32_t module)
     return ok;
 }
 
-/* Adds the modules of package.loaded (at the top) themselves, or what is in them. */
-static bool add_modules(lua_State *L, struct mf_modules *m, bool fields)
-{
-    for (lua_pushnil(L); lua_next(L, -2) != 0; lua_pop(L, 1)) {
-        uint32_t module;
-        bool ok = true;
-        if (lua_type(L, -2) != LUA_TSTRING || strcmp(lua_tostring(L, -2), "_G") == 0)
-            continue;
-        if (lua_istable(L, -1) || lua_isfunction(L, -1) || lua_type(L, -1) == LUA_TUSERDATA) {
-            ok = keep_name(m, lua_tostring(L, -2), &module);
-            if (ok && !fields)
-                ok = add(m, lua_topointer(L, -1), MF_TAG_MODULE, module, NULL);
-            else if (ok && lua_istable(L, -1))
-                ok = add_fields(L, m, module);
-        }
-        if (!ok) {
-            lua_pop(L, 2);
-            return false;
-        }
-    }
-    return true;
-}
-
-/* Compares package.loaded (at the top) with what was seen; notes it if it changed. */
-static bool changed(lua_State *L, struct mf_modules *m, bool *ret_ok)
-{
-    size_t used = 0;
-    bool differs = false;
-
-    *ret_ok = true;
-    for (lua_pushnil(L); lua_next(L, -2) != 0; lua_pop(L, 1)) {
-        const void *pair[2] = {lua_topointer(L, -2), lua_topointer(L, -1)};
-        if (used + sizeof pair > m->seen.used ||
-            memcmp(m->seen.data + used, pair, sizeof pair) != 0) {
-            differs = true;
-            m->seen.used = used;
-            *ret_ok = *ret_ok && mf__buffer_append(&m->seen, pair, sizeof pair);
-        }
-        used += sizeof pair;
-    }
-    differs = differs || m->seen.used != used;
-    m->seen.used = used < m->seen.used ? used : m->seen.used;
-    return differs;
-}
-
-bool mf__modules_look(struct mf_encoder *e)
-{
-    struct mf_modules *m = &e->codec->modules;
-    lua_State *L = e->L;
-    bool ok, differs;
-
-    if (e->modules_seen)
-        return true;
-    e->modules_seen = true;
-    luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);
-    differs = changed(L, m, &ok);
-    if (differs) {
-        m->used = 0;
-        m->names.used = 0;
-        if (m->size > 0)
-            memset(m->entries, 0, m->size * sizeof *m->entries);
-        ok = ok && add_modules(L, m, false) && add_modules(L, m, true);
-    }
-    lua_pop(L, 1);
-    if (!ok) {
-        m->seen.used = 0; /* incomplete: look again next time */
-        mf__encode_fail(e, "not enough memory");
-    }
-    return !differs;
-}
-
-void mf__modules_fini(struct mf_modules *m)
-{
-    free(m->entries);
-    mf__buffer_fini(&m->names);
-    mf__buffer_fini(&m->seen);
-    *m = (struct mf_modules){0};
-}
-
-/* Does the raw path of `entry` lead to the value at the top now? */
-static bool leads_to_top(lua_State *L, const struct mf_modules *m,
-                         const struct mf_module_entry *entry)
-{
-    int top = lua_gettop(L);
-    bool same;
-
-    luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);
-    lua_pushstring(L, (const char *)m->names.data + entry->module);
-    lua_rawget(L, -2);
-    if (entry->tag != MF_TAG_MODULE && lua_istable(L, -1)) {
-        lua_pushstring(L, (const char *)m->names.data + entry->key);
-        lua_rawget(L, -2);
-        if (entry->tag == MF_TAG_FIELD_INDEX && lua_istable(L, -1)) {
-            lua_pushliteral(L, "__index");
-            lua_rawget(L, -2);
-        }
-    }
-    same = lua_rawequal(L, top, -1);
-    lua_settop(L, top);
-    return same;
-}
-
 /* package.searchpath(name, package[field]) finds a file. `package` is at the top. */
 static bool on_path(lua_State *L, const char *name, const char *field)
 {
@@ -265,6 +163,176 @@ static bool findable(lua_State *L, mf_codec *c, const char *name)
     return found;
 }
 
+/* The same for the names of an entry: of several, each was found. */
+static bool is_findable_entry(lua_State *L, mf_codec *c, const char *names)
+{
+    return strchr(names, '\n') != NULL || findable(L, c, names);
+}
+
+static int by_name(const void *a, const void *b)
+{
+    return strcmp(*(const char *const *)a, *(const char *const *)b);
+}
+
+/* Lists the names in package.loaded (at the top) in m->order, sorted: in the order of the table one
+   run would differ from the next. The strings are kept by that table. */
+static bool list_names(lua_State *L, struct mf_modules *m, size_t *ret_count)
+{
+    bool ok = true;
+
+    m->order.used = 0;
+    for (lua_pushnil(L); lua_next(L, -2) != 0; lua_pop(L, 1)) {
+        const char *name;
+        if (lua_type(L, -2) != LUA_TSTRING ||
+            !(lua_istable(L, -1) || lua_isfunction(L, -1) || lua_type(L, -1) == LUA_TUSERDATA))
+            continue;
+        name = lua_tostring(L, -2);
+        if (strcmp(name, "_G") != 0 && strchr(name, '\n') == NULL)
+            ok = ok && mf__buffer_append(&m->order, &name, sizeof name);
+    }
+    *ret_count = m->order.used / sizeof(const char *);
+    if (*ret_count > 1)
+        qsort(m->order.data, *ret_count, sizeof(const char *), by_name);
+    return ok;
+}
+
+/* A second name for a module that is in the table. What makes it may be spread over the modules of
+   both names (one requires the other and adds to its table), so it travels under both. */
+static bool add_alias(lua_State *L, mf_codec *c, struct mf_module_entry *entry, const char *name)
+{
+    struct mf_modules *m = &c->modules;
+    const char *known = (const char *)m->names.data + entry->module;
+
+    if (!findable(L, c, name))
+        return true;
+    if (!is_findable_entry(L, c, known))
+        return keep_name(m, name, &entry->module);
+    lua_pushfstring(L, "%s\n%s", known, name);
+    bool ok = keep_name(m, lua_tostring(L, -1), &entry->module);
+    lua_pop(L, 1);
+    return ok;
+}
+
+/* Adds the module of `name`, which is at the top. */
+static bool add_module(lua_State *L, mf_codec *c, const char *name)
+{
+    struct mf_modules *m = &c->modules;
+    struct mf_module_entry *entry = m->size > 0 ? find(m, lua_topointer(L, -1)) : NULL;
+    uint32_t module;
+
+    if (entry != NULL && entry->object != NULL)
+        return add_alias(L, c, entry, name);
+    return keep_name(m, name, &module) && add(m, lua_topointer(L, -1), MF_TAG_MODULE, module, NULL);
+}
+
+/* Adds the modules of package.loaded (at the top), then what is in them. */
+static bool add_modules(lua_State *L, mf_codec *c)
+{
+    struct mf_modules *m = &c->modules;
+    size_t count;
+    bool ok = list_names(L, m, &count);
+    const char **names = (const char **)(void *)m->order.data;
+
+    for (size_t i = 0; ok && i < count; i++) {
+        lua_pushstring(L, names[i]);
+        lua_rawget(L, -2);
+        ok = add_module(L, c, names[i]);
+        lua_pop(L, 1);
+    }
+    for (size_t i = 0; ok && i < count; i++) {
+        lua_pushstring(L, names[i]);
+        if (lua_rawget(L, -2) == LUA_TTABLE)
+            ok = add_fields(L, m, find(m, lua_topointer(L, -1))->module);
+        lua_pop(L, 1);
+    }
+    return ok;
+}
+
+/* Compares package.loaded (at the top) with what was seen; notes it if it changed. */
+static bool changed(lua_State *L, struct mf_modules *m, bool *ret_ok)
+{
+    size_t used = 0;
+    bool differs = false;
+
+    *ret_ok = true;
+    for (lua_pushnil(L); lua_next(L, -2) != 0; lua_pop(L, 1)) {
+        const void *pair[2] = {lua_topointer(L, -2), lua_topointer(L, -1)};
+        if (used + sizeof pair > m->seen.used ||
+            memcmp(m->seen.data + used, pair, sizeof pair) != 0) {
+            differs = true;
+            m->seen.used = used;
+            *ret_ok = *ret_ok && mf__buffer_append(&m->seen, pair, sizeof pair);
+        }
+        used += sizeof pair;
+    }
+    differs = differs || m->seen.used != used;
+    m->seen.used = used < m->seen.used ? used : m->seen.used;
+    return differs;
+}
+
+bool mf__modules_look(struct mf_encoder *e)
+{
+    struct mf_modules *m = &e->codec->modules;
+    lua_State *L = e->L;
+    bool ok, differs;
+
+    if (e->modules_seen)
+        return true;
+    e->modules_seen = true;
+    luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);
+    differs = changed(L, m, &ok);
+    if (differs) {
+        m->used = 0;
+        m->names.used = 0;
+        if (m->size > 0)
+            memset(m->entries, 0, m->size * sizeof *m->entries);
+        ok = ok && add_modules(L, e->codec);
+    }
+    lua_pop(L, 1);
+    if (!ok) {
+        m->seen.used = 0; /* incomplete: look again next time */
+        mf__encode_fail(e, "not enough memory");
+    }
+    return !differs;
+}
+
+void mf__modules_fini(struct mf_modules *m)
+{
+    free(m->entries);
+    mf__buffer_fini(&m->names);
+    mf__buffer_fini(&m->seen);
+    mf__buffer_fini(&m->order);
+    *m = (struct mf_modules){0};
+}
+
+static void push_first_name(lua_State *L, const char *names)
+{
+    lua_pushlstring(L, names, strcspn(names, "\n"));
+}
+
+/* Does the raw path of `entry` lead to the value at the top now? */
+static bool leads_to_top(lua_State *L, const struct mf_modules *m,
+                         const struct mf_module_entry *entry)
+{
+    int top = lua_gettop(L);
+    bool same;
+
+    luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);
+    push_first_name(L, (const char *)m->names.data + entry->module);
+    lua_rawget(L, -2);
+    if (entry->tag != MF_TAG_MODULE && lua_istable(L, -1)) {
+        lua_pushstring(L, (const char *)m->names.data + entry->key);
+        lua_rawget(L, -2);
+        if (entry->tag == MF_TAG_FIELD_INDEX && lua_istable(L, -1)) {
+            lua_pushliteral(L, "__index");
+            lua_rawget(L, -2);
+        }
+    }
+    same = lua_rawequal(L, top, -1);
+    lua_settop(L, top);
+    return same;
+}
+
 /* May the table at the top go by this entry? A plain table in a module is data, and goes by value,
    but for those of the standard library (package.loaded). */
 static bool fits(lua_State *L, const struct mf_modules *m, const struct mf_module_entry *entry,
@@ -287,7 +355,7 @@ enum mf_written mf__encode_named_as(struct mf_encoder *e, enum mf_name_use use)
         return MF_NOT_WRITTEN;
     entry = find(m, lua_topointer(L, -1));
     if (entry->object == NULL || !fits(L, m, entry, use) || !leads_to_top(L, m, entry) ||
-        !findable(L, e->codec, (const char *)m->names.data + entry->module))
+        !is_findable_entry(L, e->codec, (const char *)m->names.data + entry->module))
         return MF_NOT_WRITTEN;
     module = (const char *)m->names.data + entry->module;
     mf__encode_tag(e, entry->tag);
@@ -312,20 +380,40 @@ enum mf_written mf__encode_named(struct mf_encoder *e)
     return mf__encode_named_as(e, MF_USE_VALUE);
 }
 
-bool mf__modules_push(lua_State *L, int tag, const char *name, const char *key)
+/* Pushes the module of a name, loading it if need be; or an error, and gives false. */
+static bool push_module(lua_State *L, const char *name, size_t size)
 {
     luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);
-    lua_pushstring(L, name);
+    lua_pushlstring(L, name, size);
     if (lua_rawget(L, -2) == LUA_TNIL) {
         lua_pop(L, 1);
         lua_getglobal(L, "require");
-        lua_pushstring(L, name);
+        lua_pushlstring(L, name, size);
         if (lua_pcall(L, 1, 1, 0) != LUA_OK) {
             lua_remove(L, -2);
             return false;
         }
     }
     lua_remove(L, -2);
+    return true;
+}
+
+/* The same for a list of names: loads them all, pushes the first. */
+static bool push_modules(lua_State *L, const char *names)
+{
+    for (const char *next = strchr(names, '\n'); next != NULL; next = strchr(next, '\n')) {
+        next++;
+        if (!push_module(L, next, strcspn(next, "\n")))
+            return false;
+        lua_pop(L, 1);
+    }
+    return push_module(L, names, strcspn(names, "\n"));
+}
+
+bool mf__modules_push(lua_State *L, int tag, const char *name, const char *key)
+{
+    if (!push_modules(L, name))
+        return false;
     if (tag == MF_TAG_MODULE)
         return true;
     if (lua_istable(L, -1)) {

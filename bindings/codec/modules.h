@@ -3,6 +3,9 @@
  * Used by the encoder (an index from address to name) and the decoder (from name to value). May
  * include: Lua, libc, the codec's headers.
  *
+ * A module that is loaded under several names travels under all of them, one a line: what each of
+ * them adds to its table is there at the receiver too.
+ *
  * The index is made from package.loaded and made again when that table has changed, which the
  * encoder asks once per message, at the first function, class or userdata in it. An entry is
  * believed only after a look at the path that it names, so a stale one does no harm.
@@ -22,6 +25,7 @@ struct mf_modules {
     struct mf_module_entry *entries; /* open addressing by the object's address */
     uint32_t size, used;
     mf_buffer names; /* the names, each with its NUL; entries hold offsets */
+    mf_buffer order; /* while the index is made: the names in order, as pointers */
     mf_buffer seen;  /* addresses of the keys and values of package.loaded, as last looked */
 };
 
