@@ -123,6 +123,17 @@ static void settle_job(mf_pool *pool, mf_job *job, const struct mf_member *m)
                                 .status = mf_process_status(m->p)});
 }
 
+/* A join may sleep, and the supervisor that runs meanwhile would settle, and free, what is being
+ * joined: it is kept off. */
+static int join_member(mf_pool *pool, struct mf_member *m, int64_t deadline)
+{
+    bool settling = pool->settling;
+    pool->settling = true;
+    int rc = mf_process_join(pool->rt, m->p, deadline);
+    pool->settling = settling;
+    return rc;
+}
+
 /* A worker was reaped. */
 static void bury(mf_pool *pool, struct mf_member *m)
 {
@@ -201,7 +212,7 @@ void mf__crew_settle(mf_pool *pool)
     kill_overdue(pool);
     for (uint32_t i = 0; i < pool->options.processes; i++) {
         struct mf_member *m = &pool->members[i];
-        if (m->p && mf_process_join(pool->rt, m->p, 0) == 0)
+        if (m->p && join_member(pool, m, 0) == 0)
             bury(pool, m);
     }
     refill(pool);
@@ -211,7 +222,7 @@ void mf__crew_settle(mf_pool *pool)
 void mf__crew_leaving(mf_pool *pool, int pid)
 {
     struct mf_member *m = find_member(pool, pid);
-    if (m && mf_process_join(pool->rt, m->p, mf__deadline(1)) == 0)
+    if (m && join_member(pool, m, mf__deadline(1)) == 0)
         mf__crew_settle(pool);
 }
 
@@ -222,7 +233,7 @@ int mf__crew_join(mf_pool *pool, int64_t deadline)
 {
     for (uint32_t i = 0; i < pool->options.processes; i++) {
         struct mf_member *m = &pool->members[i];
-        int rc = m->p ? mf_process_join(pool->rt, m->p, deadline) : 0;
+        int rc = m->p ? join_member(pool, m, deadline) : 0;
         if (rc < 0)
             return rc;
         if (m->p)
@@ -238,6 +249,9 @@ void mf__crew_end(mf_pool *pool, double grace)
     for (uint32_t i = 0; i < pool->options.processes && n < MF_SLOTS; i++)
         if (pool->members[i].p)
             list[n++] = pool->members[i].p;
+    bool settling = pool->settling;
+    pool->settling = true; /* as in join_member */
     mf__process_end_many(pool->rt, list, n, grace);
+    pool->settling = settling;
     mf__crew_join(pool, 0);
 }
