@@ -190,10 +190,11 @@ static int end_tostring(lua_State *L)
 static int end_encode(lua_State *L)
 {
     struct pipe_end *e = to_end(L);
-    if (e->closed)
-        lua_pushliteral(L, "this end of the pipe is closed");
-    else
-        lua_pushliteral(L, "moonfork");
+    if (e->closed) {
+        lua_pushliteral(L, "this end of the pipe is closed"); /* no place: the sender's counts */
+        return lua_error(L);
+    }
+    lua_pushliteral(L, "moonfork");
     lua_createtable(L, 4, 0);
     for (int i = IN; i <= TOKEN; i++) {
         if (lua_getiuservalue(L, 1, i) == LUA_TNIL) {
@@ -204,7 +205,7 @@ static int end_encode(lua_State *L)
     }
     lua_pushinteger(L, (lua_Integer)e->peer);
     lua_rawseti(L, -2, TOKEN + 1);
-    return e->closed ? 1 : 2;
+    return 2;
 }
 
 static int end_decode(lua_State *L)

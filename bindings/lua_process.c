@@ -159,7 +159,9 @@ static int process_newindex(lua_State *L)
         return luaL_error(L, "a process has no field '%s' that can be set", key);
     if (s->started || s->self || s->closed)
         return luaL_error(L, "'%s' can be set before the start only", key);
-    luaL_checktype(L, 3, name ? LUA_TSTRING : LUA_TBOOLEAN);
+    if (lua_type(L, 3) != (name ? LUA_TSTRING : LUA_TBOOLEAN))
+        return luaL_error(L, "%s: a %s expected, got %s", key, name ? "string" : "boolean",
+                          luaL_typename(L, 3));
     lua_settop(L, 3);
     if (name)
         lua_setiuservalue(L, 1, NAME);

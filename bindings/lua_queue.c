@@ -218,6 +218,7 @@ static int new_queue(lua_State *L)
             luaL_argerror(L, 1, "maxsize: a whole number expected");
     }
     lua_Integer capacity = luaL_optinteger(L, 1, 0);
+    luaL_argcheck(L, capacity >= 0, 1, "maxsize: 0 (no bound) or more expected");
     int rc = mf_queue_new(lua->rt, capacity > 0 ? (uint64_t)capacity : 0, &q);
     if (rc < 0)
         return mf__lua_raise(L, rc, "cannot make a queue");

@@ -230,7 +230,7 @@ describe("the metatable hooks", function()
         assert.are.equal("args[1].x: cannot send this: a Pool stays in its process",
             refusal { x = fixed })
         local failing = setmetatable({}, { __mf_encode = function() error("oh", 0) end })
-        assert.are.equal("args[1]: __mf_encode failed: oh", refusal(failing))
+        assert.are.equal("args[1]: cannot send this: oh", refusal(failing))
         local cyclic = setmetatable({}, {
             __mf_encode = function(v) return "spec_shape", { v } end
         })

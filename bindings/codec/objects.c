@@ -54,7 +54,7 @@ static bool encode_hooked(struct mf_encoder *e)
     set_open(e, address, true);
     lua_pushvalue(L, object);
     if (lua_pcall(L, 1, 2, 0) != LUA_OK)
-        mf__encode_fail(e, "__mf_encode failed: %s", luaL_tolstring(L, -1, NULL));
+        mf__encode_fail(e, "cannot send this: %s", luaL_tolstring(L, -1, NULL));
     if (lua_type(L, -2) != LUA_TSTRING)
         mf__encode_fail(e, "__mf_encode must give the name of a module and a value");
     module = lua_tolstring(L, -2, &size);

@@ -8,6 +8,8 @@ Pool.__name = "moonfork.Pool"
 
 local ALL, SPREAD, HELD = 2, 4, 8 -- flags of a task: see task.h, and pool_core.c
 
+local MOST_ARGUMENTS = 200000 -- what Lua's stack holds with room to spare
+
 local MAP_OPTIONS = {
    chunksize = "a positive integer",
    callback = "a function",
@@ -229,10 +231,15 @@ local function call_async(self, f, args, options, level, name)
    check_self(self, level + 1, name)
    check_function(f, level + 1, name)
    check_open(self, level + 1)
+   local n = args.n or #args
+   if n > MOST_ARGUMENTS then
+      internal.bad_argument(level + 1, 2, name,
+         "%d arguments are too many: put them into a table", n)
+   end
    local result = internal.new_result(self, nil, options, name)
    local code = self.core:capture(f)
    local job, message, err = self.core:submit_values(code, ALL, options.retries or 0,
-      options.timeout or 0, table.unpack(args, 1, args.n or #args))
+      options.timeout or 0, table.unpack(args, 1, n))
    if not job then
       cannot_submit(self, message, err)
    end
