@@ -7,7 +7,7 @@ cd "$root" || exit 1
 . scripts/tools/setup.sh
 
 steps="layers format luacheck unit spec stock asan asan-spec asan-stock tsan install"
-longest=300 # seconds that the specs may take before they count as hung
+longest=400 # seconds that the specs may take before they count as hung
 
 usage() {
     cat <<'END'
@@ -58,7 +58,7 @@ run_busted() {
 
 # --- The steps -----------------------------------------------------------------------------------
 
-sanitizers="detect_leaks=1:allocator_may_return_null=1:exitcode=99"
+sanitizers="quarantine_size_mb=16:detect_leaks=1:allocator_may_return_null=1:exitcode=99"
 
 build_release() { build build -DMF_WERROR=ON; }
 build_asan() { build build/asan -DMF_SANITIZE=address -DMF_WERROR=ON; }

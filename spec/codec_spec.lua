@@ -1,6 +1,6 @@
 -- Values to bytes and back, without processes: the codec through codec_probe.so.
 
-local build = os.getenv("MOONFORK_BUILD") or "build"
+local build = os.getenv("MF_BUILD") or "build"
 package.cpath = build .. "/?.so;" .. package.cpath
 
 local probe = require "codec_probe"

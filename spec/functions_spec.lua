@@ -2,7 +2,7 @@
 -- as the codec alone can show it: functions captured here and called in a second Lua state, which
 -- stands for a worker.
 
-local build = os.getenv("MOONFORK_BUILD") or "build"
+local build = os.getenv("MF_BUILD") or "build"
 package.cpath = build .. "/?.so;" .. package.cpath
 
 local probe = require "codec_probe"
