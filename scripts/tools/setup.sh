@@ -27,7 +27,7 @@ has_lua() {
 # The Debian packages that the build needs and that are not there.
 missing_for_build() {
     has cmake || echo cmake
-    has ninja || has make || echo ninja-build
+    has ninja || echo ninja-build # with make a build that has nothing to do takes half a second
     has pkg-config || echo pkg-config
     has cc || echo gcc
     [ -e /usr/include/stdio.h ] || echo libc6-dev
@@ -88,7 +88,7 @@ install_missing() {
 # A folder is configured at first, with other options than the last time, or after an installation.
 is_configured() {
     [ -z "$set_up_anew" ] || return 1
-    [ -e "$1/build.ninja" ] || [ -e "$1/Makefile" ] || return 1
+    [ -e "$1/build.ninja" ] || return 1
     folder=$1
     shift
     [ $# -eq 0 ] || [ "$*" = "$(cat "$folder/.options" 2>/dev/null)" ]
@@ -99,7 +99,7 @@ configure() {
     shift
     options=$*
     if [ ! -e "$folder/CMakeCache.txt" ]; then
-        if has ninja; then set -- -G Ninja "$@"; else set -- -G "Unix Makefiles" "$@"; fi
+        set -- -G Ninja "$@"
     fi
     # shellcheck disable=SC2154 # set by the script that sources this file
     cmake -S "$root" -B "$folder" "$@" || return 1
