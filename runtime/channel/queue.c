@@ -15,6 +15,9 @@ struct body {
     uint32_t spare;
     struct mf_wait not_empty, not_full;
     _Atomic uint64_t lost; /* count << 32 | tag of the victim counted last */
+    /* The tail as a consumer saw it last, on a line that producers do not write: while there is a
+     * backlog, consumers leave the producers' line alone. */
+    _Alignas(64) _Atomic uint64_t known;
 };
 _Static_assert(sizeof(struct body) <= sizeof(((struct mf_object *)0)->body), "fits its object");
 
@@ -236,7 +239,9 @@ static bool has_room_or_is_closed(const void *arg)
 static bool has_some_or_is_closed(const void *arg)
 {
     const mf_queue *q = arg;
-    return head(q) != tail(q) || mf_queue_is_closed(q);
+    uint64_t seq = head(q);
+    return seq < atomic_load_explicit(&body(q)->known, memory_order_acquire) || seq != tail(q) ||
+           mf_queue_is_closed(q);
 }
 
 static int put(mf_runtime *rt, mf_queue *q, const struct parcel *p, int64_t deadline)
@@ -321,6 +326,17 @@ static void receive(mf_runtime *rt, struct mf_message *m, const struct mf_descri
     }
 }
 
+/* Under the lock: is there a message number `seq`? */
+static bool has_more(mf_queue *q, uint64_t seq)
+{
+    struct body *b = body(q);
+    if (seq != atomic_load_explicit(&b->known, memory_order_relaxed))
+        return true;
+    uint64_t now = tail(q);
+    atomic_store_explicit(&b->known, now, memory_order_release);
+    return seq != now;
+}
+
 /* One try, under the lock. 0, MF_EEMPTY or MF_ECLOSED. */
 static int get_locked(mf_runtime *rt, mf_queue *q, struct mf_message *m, bool task,
                       struct mf_block **ret_old)
@@ -328,7 +344,7 @@ static int get_locked(mf_runtime *rt, mf_queue *q, struct mf_message *m, bool ta
     uint64_t seq = atomic_load_explicit(&q->end[GET].at, memory_order_relaxed);
     /* closed before tail: what was put before the close is seen. */
     bool closed = mf_queue_is_closed(q);
-    if (seq == tail(q))
+    if (!has_more(q, seq))
         return closed ? MF_ECLOSED : MF_EEMPTY;
     struct mf_descriptor *d = oldest(rt, q, ret_old);
     struct mf_slot *s = rt->self;

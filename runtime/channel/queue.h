@@ -12,6 +12,7 @@
  * descriptor[seq]      producer, before tail        end[0].lock       consumer of seq
  * segment.next         producer, before tail        end[0].lock       consumers
  * capacity             at birth                     constant          all
+ * known (<= tail)      consumer, from tail          end[1].lock       consumers
  * closed               anyone, 0 -> 1               -                 all
  * lost                 who settles a death          end[1].lock       all
  *

@@ -13,8 +13,11 @@
 
 #define PATIENCE (50 * MF_MSEC) /* how long a waker may stand between its commit and its wake */
 
-#define SPIN_MOST 1500u /* about 30 us: what a sleep and a wake across processors cost */
-#define SPIN_LEAST 30u
+/* Looks at the word, and pauses between two of them: each look takes the word's cache line away
+ * from who writes it, so that a reader that looks all the time slows down what it waits for. */
+#define SPIN_MOST 100u /* about 30 us: what a sleep and a wake across processors cost */
+#define SPIN_LEAST 4u
+#define SPIN_PAUSES 16
 
 static void supervise(mf_runtime *rt)
 {
@@ -121,11 +124,12 @@ bool mf__wait_spin(mf_runtime *rt, const _Atomic uint64_t *word, uint64_t seen)
         return false;
     uint32_t limit = rt->spin ? rt->spin : SPIN_MOST;
     for (uint32_t i = 0; i < limit; i++) {
+        for (int pause = 0; pause < SPIN_PAUSES; pause++)
+            mf__spin_pause();
         if (atomic_load_explicit(word, memory_order_acquire) != seen) {
             rt->spin = limit * 2 < SPIN_MOST ? limit * 2 : SPIN_MOST;
             return true;
         }
-        mf__spin_pause();
     }
     rt->spin = limit / 2 > SPIN_LEAST ? limit / 2 : SPIN_LEAST;
     return false;
