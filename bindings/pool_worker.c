@@ -16,7 +16,8 @@ struct run {
     struct mf_task *t;
     struct mf_stream_reader in;
     struct mf_stream_writer out;
-    bool broken; /* no result can be written any more */
+    bool written; /* an item's result that is not committed yet */
+    bool broken;  /* no result can be written any more */
 };
 
 static int grow_output(struct mf_stream_writer *w, size_t need)
@@ -47,6 +48,7 @@ static int keep_handles(lua_State *L, struct run *r)
 static void commit(lua_State *L, struct run *r, int idx, int n, enum mf_stream_kind kind)
 {
     int rc = mf__stream_put(L, r->lua->codec, &r->out, idx, n, kind);
+    r->written = true;
     if (rc == 0 && r->out.message)
         rc = keep_handles(L, r);
     if (rc < 0) {
@@ -55,6 +57,7 @@ static void commit(lua_State *L, struct run *r, int idx, int n, enum mf_stream_k
         return;
     }
     mf__task_commit_item(r->t);
+    r->written = false;
 }
 
 /* The input, from an item on. */
@@ -97,7 +100,8 @@ static int spread(lua_State *L)
 static void push_function(lua_State *L, struct run *r)
 {
     const struct mf_code_bytes *code = mf__task_code(r->lua->rt, r->t);
-    int rc = mf__function_load(L, r->lua->codec, 0, code->serial, code->bytes, code->size);
+    int rc =
+        mf__function_load(L, r->lua->codec, code->sender, code->serial, code->bytes, code->size);
     if (rc < 0)
         mf__decode_raise(L, r->lua->codec, rc);
 }
@@ -180,6 +184,9 @@ static void item_failed(lua_State *L, struct run *r)
 {
     int error = lua_gettop(L);
     uint32_t done = atomic_load(&r->t->done);
+    if (r->written) /* memory ran out before its commit: what stands there is garbage */
+        r->out.end = r->out.at;
+    r->written = false;
     if (!call(L, write_error, r, error) && !call(L, write_plain_error, r, error)) {
         r->t->failed = MF_ENOMEM;
         r->broken = true;

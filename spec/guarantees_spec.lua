@@ -483,7 +483,7 @@ local function start_family(busy, rest)
     if first ~= "ready with 4" then
         error(first or finish().err)
     end
-    return pid, finish
+    return pid, finish, pipe
 end
 
 local function nobody_left(pid)
@@ -572,7 +572,12 @@ describe("Ctrl-C in the middle of a map", function()
         end)
     else
         it("raises Lua's own error in the script", function()
-            local pid, finish = start_family(true, "print(pcall(result.get, result))")
+            local pid, finish, pipe = start_family(true, [[
+                print(pcall(function()
+                    print "protected"
+                    result:get()
+                end))]])
+            assert.equal("protected", pipe:read "l") -- before, the signal would end the script
             kill(pid, "INT")
             local result = finish()
             nobody_left(pid)

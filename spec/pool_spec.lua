@@ -723,6 +723,34 @@ describe("a pool of processes", function()
         assert.equal("from inside", queue:get(10))
     end)
 
+    it("without processes may be made in a worker, and is told from the worker's own", function()
+        local pool <close> = mp.Pool(1)
+        local function names()
+            local inner <close> = mp.Pool(0)
+            local got = {}
+            for i = 1, 4 do
+                got[i] = inner:apply(function() return "inner " .. i end)
+            end
+            return table.concat(got, ", ")
+        end
+        for _ = 1, 3 do -- the functions of both are the first, second ... of their process
+            assert.equal("outer", pool:apply(function() return "outer" end))
+            assert.equal("inner 1, inner 2, inner 3, inner 4", pool:apply(names))
+        end
+        for _, inside in ipairs { true, false } do
+            local err = raised(pool.apply, pool, function()
+                local inner <close> = mp.Pool(0)
+                inner:apply(function()
+                    if inside then
+                        os.execute "kill -9 $PPID"
+                    end
+                end)
+                os.execute "kill -9 $PPID"
+            end)
+            assert.equal("died", err.kind)
+        end
+    end)
+
     it("may be made in a worker", function()
         local pool <close> = mp.Pool(2)
         assert.same({ 14, 50 }, pool:map(function(list)

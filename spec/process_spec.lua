@@ -162,8 +162,8 @@ describe("a process", function()
         end)
         assert.equal("parent", co())
         assert.is_true(q:qsize() >= 1)
-        while q:get(0) do
-            assert.is_true(true)
+        for value in function() return (q:get(0)) end do
+            assert.equal("child", value)
         end
     end)
 

@@ -31,6 +31,7 @@ int mf_code_new(mf_runtime *rt, uint64_t serial, const void *bytes, size_t size,
         return rc;
     }
     struct mf_code_bytes *c = (struct mf_code_bytes *)at;
+    c->sender = (uint64_t)rt->pid;
     c->serial = serial;
     c->size = size;
     memcpy(c->bytes, bytes, size);
@@ -273,19 +274,30 @@ static int wait_for_news(mf_pool *pool, int64_t deadline)
     return rc == MF_EEMPTY ? MF_ETIMEOUT : rc;
 }
 
+/* Runs the next task in this process. */
+static int work_here(mf_pool *pool)
+{
+    struct mf_worker w;
+    uint64_t word = 0;
+    mf__pool_worker(pool, &w);
+    int rc = mf__worker_step(pool->rt, &w, &word);
+    mf_job *job = rc < 0 ? mf__pool_find(pool, word) : NULL;
+    if (job) { /* it was run, and there was no memory to say so */
+        mf__pool_returned(pool, job);
+        return 0;
+    }
+    mf__pool_drain(pool);
+    return rc == MF_EEMPTY ? MF_ECLOSED : rc;
+}
+
 int mf_pool_collect(mf_pool *pool, int64_t deadline)
 {
     if (mf__pool_drain(pool))
         return 0;
     if (pool->pending == 0)
         return MF_ECLOSED;
-    if (pool->options.processes == 0) {
-        struct mf_worker w;
-        mf__pool_worker(pool, &w);
-        if (mf__worker_step(pool->rt, &w) == 0)
-            mf__pool_drain(pool);
-        return 0;
-    }
+    if (pool->options.processes == 0)
+        return work_here(pool);
     int rc = wait_for_news(pool, deadline);
     if (rc == 0)
         mf__pool_drain(pool);

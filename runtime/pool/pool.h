@@ -61,8 +61,9 @@ enum mf_job_state { MF_JOB_PENDING, MF_JOB_FINISHED, MF_JOB_CANCELLED, MF_JOB_BR
  * Errors of mf_process_start; nothing is left then. */
 int mf_pool_new(mf_runtime *rt, const struct mf_pool_options *options, mf_pool **ret_pool);
 
-/* Puts a function's bytes into the arena, for any number of jobs: serial names it in the workers'
- * caches. Referenced once, by the caller; each job adds a reference. MF_ENOMEM, MF_ECLOSED. */
+/* Puts a function's bytes into the arena, for any number of jobs. serial and this process's pid
+ * name it in the cache of who runs it: a worker may run functions of its own too, in a pool without
+ * processes. Referenced once, by the caller; each job adds a reference. MF_ENOMEM, MF_ECLOSED. */
 int mf_code_new(mf_runtime *rt, uint64_t serial, const void *bytes, size_t size,
                 const uint64_t *handles, uint32_t n, mf_code **ret_code);
 void mf_code_unref(mf_runtime *rt, mf_code *code);

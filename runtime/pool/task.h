@@ -47,7 +47,7 @@ struct mf_window {
 };
 
 struct mf_code_bytes {
-    uint64_t serial; /* names the function in the workers' caches */
+    uint64_t sender, serial; /* name the function in the caches of who runs it: see mf_code_new */
     uint64_t size;
     uint8_t bytes[];
 };

@@ -2,14 +2,15 @@
 #include "worker.h"
 
 #include <stdio.h>
+#include <string.h>
 
 int mf__worker_tell(mf_runtime *rt, mf_queue *news, uint64_t word)
 {
     return mf_queue_put(rt, news, &word, sizeof word, NULL, 0, MF_FOREVER);
 }
 
-/* Runs a record that is in self->task, and reports it. The report is the last that this process has
- * to do with the record: from then on it may be gone. */
+/* Runs a record and reports it. The report is the last that this process has to do with the record:
+ * from then on it may be gone. */
 static int work(mf_runtime *rt, const struct mf_worker *w, uint64_t word)
 {
     struct mf_task *t = mf__task_at(rt, word & MF_TASK_OFFSET);
@@ -20,22 +21,30 @@ static int work(mf_runtime *rt, const struct mf_worker *w, uint64_t word)
         fflush(stdout);
         atomic_store(&t->state, MF_TASK_DONE);
     }
-    int rc = mf__worker_tell(rt, w->news, word | MF_NEWS_DONE);
+    return mf__worker_tell(rt, w->news, word | MF_NEWS_DONE);
+}
+
+static int take(mf_runtime *rt, const struct mf_worker *w)
+{
+    uint64_t word;
+    int rc = mf__queue_get_task(rt, w->tasks, &word, MF_FOREVER);
+    if (rc == 0)
+        rc = work(rt, w, word);
     if (rc == 0)
         mf__note(&rt->self->task, 0); /* else it stays, and the creator finds it at our end */
     return rc;
 }
 
-static int take(mf_runtime *rt, const struct mf_worker *w, int64_t deadline)
+int mf__worker_step(mf_runtime *rt, const struct mf_worker *w, uint64_t *ret_word)
 {
-    uint64_t word;
-    int rc = mf__queue_get_task(rt, w->tasks, &word, deadline);
-    return rc < 0 ? rc : work(rt, w, word);
-}
-
-int mf__worker_step(mf_runtime *rt, const struct mf_worker *w)
-{
-    return take(rt, w, 0);
+    struct mf_message m;
+    int rc = mf__queue_get(rt, w->tasks, &m, 0);
+    if (rc < 0)
+        return rc;
+    memcpy(ret_word, m.data, sizeof *ret_word);
+    mf__queue_delivered(rt);
+    mf__message_free(rt, &m);
+    return work(rt, w, *ret_word);
 }
 
 int mf__worker_loop(mf_runtime *rt, const struct mf_worker *w)
@@ -44,7 +53,7 @@ int mf__worker_loop(mf_runtime *rt, const struct mf_worker *w)
     int rc = mf__worker_tell(rt, w->news, me | MF_NEWS_READY);
     for (uint32_t n = 0; rc == 0 && (w->max_tasks == 0 || n < w->max_tasks); n++)
         do
-            rc = take(rt, w, MF_FOREVER);
+            rc = take(rt, w);
         while (rc == MF_EINTR);
     mf__worker_tell(rt, w->news, me | MF_NEWS_LEAVING);
     return 0;
