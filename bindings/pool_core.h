@@ -1,9 +1,9 @@
 /*
  * pool_core.h - what the files of the pool binding share: the core object behind a Lua Pool.
  *
- * pool_core.c is the creator's side (submit, poll, close), pool_result.c reads what came out,
- * pool_worker.c runs tasks. What reads better in Lua (argument forms, Result, iterators) stands in
- * moonfork/pool.lua.
+ * pool_core.c is the creator's side (make, poll, close), pool_submit.c sends, pool_result.c reads
+ * what came out, pool_worker.c runs tasks. What reads better in Lua (argument forms, Result,
+ * iterators) stands in moonfork/pool.lua.
  */
 #ifndef MF_POOL_CORE_H
 #define MF_POOL_CORE_H
@@ -28,6 +28,14 @@ struct mf_pool_core {
 
 /* The core at argument 1; raises when its pool was freed. */
 struct mf_pool_core *mf__pool_core(lua_State *L);
+
+/* pool_submit.c: methods of the core, and the class of captured functions. */
+int mf__pool_capture(lua_State *L);
+int mf__pool_submit(lua_State *L);
+int mf__pool_submit_values(lua_State *L);
+int mf__pool_release(lua_State *L);
+int mf__pool_is_plain(lua_State *L);
+void mf__pool_make_code_class(lua_State *L);
 
 /* core:take(job, out, first) -> number of failed items, first error object; or nil, state. See
  * pool_result.c. */

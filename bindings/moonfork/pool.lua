@@ -6,7 +6,7 @@ local Pool = {}
 Pool.__index = Pool
 Pool.__name = "moonfork.Pool"
 
-local ALL, SPREAD, HELD = 2, 4, 8 -- flags of a task: see task.h, and pool_core.c
+local ALL, SPREAD, HELD = 2, 4, 8 -- flags of a task: see task.h, and pool_submit.c
 
 local MOST_ARGUMENTS = 200000 -- what Lua's stack holds with room to spare
 
