@@ -1,6 +1,7 @@
 /* queue.c - put, get and the repair of a queue: see queue.h. */
 #include "queue.h"
 
+#include "crash.h"
 #include "object.h"
 #include "segment.h"
 #include "slot.h"
@@ -205,14 +206,21 @@ static int put_locked(mf_runtime *rt, mf_queue *q, const struct parcel *p)
     if (!p->block) {
         d->block = 0;
         memcpy(d->small, p->data, p->size);
+        MF_CRASH("queue.put.copied");
         atomic_store(&q->end[PUT].at, seq + 1); /* the commit */
+        MF_CRASH("queue.put.committed_copy");
         return 0;
     }
     d->block = mf__offset(rt, p->block);
+    MF_CRASH("queue.put.described");
     mf__note(&rt->self->seq, seq);
+    MF_CRASH("queue.put.noted_seq");
     mf__block_to_hand(rt, p->block);
+    MF_CRASH("queue.put.in_hand");
     atomic_store(&q->end[PUT].at, seq + 1); /* the commit */
+    MF_CRASH("queue.put.committed");
     mf__note(&rt->self->hand, 0);
+    MF_CRASH("queue.put.emptied_hand");
     mf__note(&rt->self->seq, MF_NO_SEQ);
     return 0;
 }
@@ -349,13 +357,18 @@ static int get_locked(mf_runtime *rt, mf_queue *q, struct mf_message *m, bool ta
     struct mf_descriptor *d = oldest(rt, q, ret_old);
     struct mf_slot *s = rt->self;
     receive(rt, m, d);
+    MF_CRASH("queue.get.received");
     mf__note(&s->seq, seq);
+    MF_CRASH("queue.get.noted_seq");
     if (task)
         mf__note(&s->task, *(const uint64_t *)m->data);
     else
         mf__note(&s->got, mf__object_index(rt, q) + 1);
+    MF_CRASH("queue.get.noted_taker");
     mf__note(&s->hand, d->block);
+    MF_CRASH("queue.get.in_hand");
     atomic_store(&q->end[GET].at, seq + 1); /* the commit */
+    MF_CRASH("queue.get.committed");
     mf__note(&s->seq, MF_NO_SEQ);
     return 0;
 }

@@ -1,6 +1,7 @@
 /* block.c - small and large blocks of the arena: see block.h. */
 #include "block.h"
 
+#include "crash.h"
 #include "object.h"
 #include "slot.h"
 #include "unit.h"
@@ -130,7 +131,9 @@ static struct mf_block *take_small(mf_runtime *rt, uint32_t c)
     if (head) {
         b = mf__at(rt, head);
         mf__note(&rt->self->fresh, head);
+        MF_CRASH("block.take.noted_fresh");
         mf__note(&class->free, atomic_load_explicit(&b->next, memory_order_relaxed));
+        MF_CRASH("block.take.unlisted");
         atomic_store_explicit(&b->tag, c | MF_BLOCK_USED, memory_order_relaxed);
     } else {
         uint32_t unit;
@@ -199,7 +202,9 @@ static void give(mf_runtime *rt, struct mf_block *b)
     atomic_store_explicit(&b->tag, c, memory_order_relaxed);
     atomic_store_explicit(&b->next, atomic_load_explicit(&class->free, memory_order_relaxed),
                           memory_order_relaxed);
+    MF_CRASH("block.give.prepared");
     mf__note(&class->free, mf__offset(rt, b));
+    MF_CRASH("block.give.listed");
     mf__note(&rt->self->fresh, 0);
     mf__mutex_unlock(&class->lock);
 }
