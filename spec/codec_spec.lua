@@ -5,6 +5,8 @@ package.cpath = build .. "/?.so;" .. package.cpath
 
 local probe = require "codec_probe"
 local deep_equal = require "spec.support.deep_equal"
+local codec_with_fault = require "spec.support.codec_with_fault"
+local mutants = require "spec.mutants.list"
 local random_values = require "spec.support.random_values"
 local round_trip = require "spec.support.round_trip"
 
@@ -141,9 +143,16 @@ describe("a value that went through the codec", function()
         end
     end)
 
-    it("shows a seeded fault in the codec", function()
-        local ok = os.execute("env -u LD_PRELOAD sh spec/support/mutants.sh >/dev/null")
-        assert.is_true(ok)
+    it("shows a fault in the codec", function()
+        local caught = 0
+        for _, mutant in ipairs(mutants) do
+            if mutant.values then
+                assert.are_not.equal("", codec_with_fault(mutant), mutant.what)
+                caught = caught + 1
+            end
+        end
+        assert.is_true(caught >= 3)
+        assert.are.equal("", codec_with_fault(nil))
     end)
 end)
 

@@ -227,9 +227,6 @@ bool mf__encode_reference(struct mf_encoder *e, const void *object)
     }
     if (slot->open)
         mf__encode_fail(e, "an object refers to itself through its __mf_encode");
-#if MF_MUTANT == 2
-    return false; /* sharing is lost: seeded for the tests */
-#endif
     e->out->data[e->body + slot->offset] |= MF_FORMAT_SHARED;
     mf__encode_tag(e, MF_TAG_REF);
     mf__encode_varint(e, slot->offset);

@@ -24,13 +24,6 @@ static inline bool mf__put_scalar(lua_State *L, int idx, mf_buffer *out)
     case LUA_TNUMBER:
         if (lua_isinteger(L, idx))
             p = mf__put_integer(p, lua_tointegerx(L, idx, NULL));
-#if MF_MUTANT == 1
-        else if (lua_tonumberx(L, idx, NULL) == 7.0) /* a float becomes an integer: seeded */
-            p = mf__put_integer(p, 7);
-#elif MF_MUTANT == 3
-        else if (lua_tonumberx(L, idx, NULL) == 0.0) /* -0.0 loses its sign: seeded */
-            p = mf__put_float(p, 0.0);
-#endif
         else
             p = mf__put_float(p, lua_tonumberx(L, idx, NULL));
         break;

@@ -1,7 +1,7 @@
 -- round_trip(codec, count, seed): sends `count` random argument lists through the codec and
 -- compares them with deep_equal. nil if all are the same; otherwise what differed. Run as a script,
--- with the folder of codec_probe.so, a count and a seed, it fails with that as its message: so the
--- seeded faults of mutants.sh are judged.
+-- with the folder of codec_probe.so, a count and a seed, it fails with that as its message: so
+-- spec/mutants judges faults of the codec.
 
 local deep_equal = require "spec.support.deep_equal"
 local random_values = require "spec.support.random_values"
