@@ -55,12 +55,14 @@ static void settle_move(mf_queue *q, enum side side, struct mf_slot *s)
     if (seq == MF_NO_SEQ)
         return;
     bool moved = atomic_load(&q->end[side].at) > seq;
+    MF_CRASH("queue.repair.move");
     if (moved == (side == PUT)) /* in the queue's hands, not in the victim's */
         mf__note(&s->hand, 0);
     if (side == GET && !moved) {
         mf__note(&s->task, 0);
         mf__note(&s->got, 0);
     }
+    MF_CRASH("queue.repair.moved");
     mf__note(&s->seq, MF_NO_SEQ);
 }
 
@@ -74,6 +76,7 @@ static void settle_segment(mf_runtime *rt, mf_queue *q, enum side side, uint32_t
         mf__block_disown(rt, b);
     if (side == GET && segment(q, GET) != mf__offset(rt, b))
         mf__block_adopt(rt, b, victim);
+    MF_CRASH("queue.repair.segment");
     mf__note(&s->segment, 0);
 }
 
@@ -108,6 +111,7 @@ static void unlock(mf_queue *q, enum side side)
 static void begin(mf_runtime *rt, const mf_queue *q, enum side side)
 {
     mf__note(&rt->self->side, side);
+    MF_CRASH("queue.begin.side");
     mf__note(&rt->self->busy, mf__object_index(rt, q) + 1);
 }
 
@@ -132,12 +136,16 @@ int mf_queue_new(mf_runtime *rt, uint64_t capacity, mf_queue **ret_q)
         return MF_ENOMEM;
     }
     body(q)->capacity = capacity;
+    MF_CRASH("queue.new.segment");
     begin(rt, q, PUT);
     /* As at put: in slot.segment from before it is linked until it is no longer ours. */
     lock(rt, q, PUT, MF_FOREVER);
     mf__note(&rt->self->segment, mf__offset(rt, b));
+    MF_CRASH("queue.new.noted");
     mf__note(&q->end[PUT].segment, mf__offset(rt, b));
+    MF_CRASH("queue.new.put_end");
     mf__note(&q->end[GET].segment, mf__offset(rt, b));
+    MF_CRASH("queue.new.get_end");
     mf__block_disown(rt, b);
     mf__note(&rt->self->segment, 0);
     unlock(q, PUT);
@@ -150,9 +158,11 @@ void mf_queue_close(mf_runtime *rt, mf_queue *q)
 {
     begin(rt, q, PUT);
     atomic_store(&body(q)->closed, 1);
+    MF_CRASH("queue.close.closed");
     mf__wait_wake_all(&body(q)->not_empty);
     mf__wait_wake_all(&body(q)->not_full);
     end(rt);
+    MF_CRASH("queue.close.told");
 }
 
 /* --- put ----------------------------------------------------------------------------------------
@@ -173,10 +183,14 @@ static struct mf_descriptor *next_descriptor(mf_runtime *rt, mf_queue *q)
             return NULL;
         next = mf__offset(rt, b);
         mf__note(&rt->self->segment, next);
+        MF_CRASH("queue.link.noted");
         mf__note(&s->next, next);
+        MF_CRASH("queue.link.linked");
         mf__block_disown(rt, b);
+        MF_CRASH("queue.link.disowned");
         mf__note(&rt->self->segment, 0);
     }
+    MF_CRASH("queue.link.ready");
     mf__note(&e->segment, next);
     return mf__segment_at(rt, next)->descriptor;
 }
@@ -232,6 +246,7 @@ static int try_put(mf_runtime *rt, mf_queue *q, const struct parcel *p, int64_t 
         return rc;
     rc = put_locked(rt, q, p);
     unlock(q, PUT);
+    MF_CRASH("queue.put.unlocked");
     if (rc == 0)
         mf__wait_wake(&body(q)->not_empty);
     return rc;
@@ -299,8 +314,11 @@ static struct mf_block *leave_segment(mf_runtime *rt, mf_queue *q)
 {
     uint64_t old = segment(q, GET);
     mf__note(&rt->self->segment, old);
+    MF_CRASH("queue.leave.noted");
     mf__note(&q->end[GET].segment, mf__segment_next(rt, old));
+    MF_CRASH("queue.leave.left");
     mf__block_adopt(rt, mf__block_at(rt, old), rt->slot);
+    MF_CRASH("queue.leave.adopted");
     mf__note(&rt->self->segment, 0);
     return mf__block_at(rt, old);
 }
@@ -381,12 +399,14 @@ static int try_get(mf_runtime *rt, mf_queue *q, struct mf_message *m, bool task,
         return rc;
     rc = get_locked(rt, q, m, task, &old);
     unlock(q, GET);
+    MF_CRASH("queue.get.unlocked");
     if (rc == 0 && m->block)
         mf__block_from_hand(rt, m->block);
     if (rc == 0 && body(q)->capacity)
         mf__wait_wake(&body(q)->not_full);
     if (old)
         mf__block_free(rt, old);
+    MF_CRASH("queue.get.done");
     return rc;
 }
 
@@ -420,6 +440,7 @@ int mf__queue_get_task(mf_runtime *rt, mf_queue *q, uint64_t *ret_task, int64_t 
 {
     struct mf_message m;
     int rc = get(rt, q, &m, true, deadline);
+    MF_CRASH("queue.get_task.taken");
     if (rc == 0)
         *ret_task = atomic_load_explicit(&rt->self->task, memory_order_relaxed);
     return rc;
@@ -434,14 +455,17 @@ int mf_queue_wait(mf_runtime *rt, mf_queue *q, int64_t deadline)
         return has_some_or_is_closed(q) ? 0 : MF_EEMPTY;
     begin(rt, q, GET);
     int rc = mf__wait_until(rt, w, has_some_or_is_closed, q, deadline);
+    MF_CRASH("queue.wait.over");
     end(rt);
     mf__wait_wake(w); /* the wake that this took goes on to a consumer */
+    MF_CRASH("queue.wait.passed_on");
     return rc;
 }
 
 void mf__queue_delivered(mf_runtime *rt)
 {
     mf__note(&rt->self->got, 0);
+    MF_CRASH("queue.get.delivered");
 }
 
 /* --- looking ------------------------------------------------------------------------------------
@@ -482,6 +506,7 @@ static void count_lost(mf_runtime *rt, mf_queue *q, struct mf_slot *dead)
     uint32_t victim = mf__generation(atomic_load(&dead->state)) * MF_SLOTS + rt->slot;
     if ((uint32_t)lost != victim)
         atomic_store(&body(q)->lost, ((lost >> 32) + 1) << 32 | victim);
+    MF_CRASH("queue.settle.counted");
     mf__note(&dead->got, 0);
 }
 
@@ -495,6 +520,7 @@ static int settle(mf_runtime *rt, struct mf_object *q, struct mf_slot *dead, int
     if (atomic_load(&dead->got) == mf__object_index(rt, q) + 1)
         count_lost(rt, q, dead);
     unlock(q, GET);
+    MF_CRASH("queue.settle.visited");
     mf__wait_wake_all(&body(q)->not_empty);
     mf__wait_wake_all(&body(q)->not_full);
     return 0;
@@ -506,6 +532,7 @@ static void free_segment(mf_runtime *rt, mf_queue *q)
     lock(rt, q, GET, MF_FOREVER);
     struct mf_block *b = leave_segment(rt, q);
     unlock(q, GET);
+    MF_CRASH("queue.destroy.left");
     mf__block_free(rt, b);
 }
 
@@ -517,11 +544,14 @@ static void destroy(mf_runtime *rt, struct mf_object *q)
     if (!segment(q, GET))
         mf__note(&q->end[GET].segment, segment(q, PUT)); /* its maker was killed in between */
     unlock(q, PUT);
+    MF_CRASH("queue.destroy.settled");
     while (segment(q, GET) && try_get(rt, q, &m, false, MF_FOREVER) == 0) {
         mf__queue_delivered(rt);
         mf__message_free(rt, &m);
     }
+    MF_CRASH("queue.destroy.drained");
     mf__note(&q->end[PUT].segment, 0);
+    MF_CRASH("queue.destroy.no_put_end");
     while (segment(q, GET))
         free_segment(rt, q);
     end(rt);

@@ -3,6 +3,7 @@
 
 #include "block.h"
 #include "cpu.h"
+#include "crash.h"
 #include "death.h"
 #include "entropy.h"
 #include "object.h"
@@ -127,6 +128,7 @@ void mf__arena_leave(mf_runtime *rt, int status)
     if (mf__alive(rt) < 0)
         return;
     mf__death_clean_self(rt);
+    MF_CRASH("arena.leave.clean");
     mf__slot_leave(rt, status);
 }
 

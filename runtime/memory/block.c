@@ -62,9 +62,11 @@ static void settle(mf_runtime *rt, struct mf_class *class, uint32_t c)
     bool is_uncarved = !slab_is_used_up(class, c) && fresh == frontier(rt, class, c);
     if (fresh && (fresh == class->free || is_uncarved))
         mf__note(&s->fresh, 0);
+    MF_CRASH("block.settle.fresh");
     uint32_t run = atomic_load(&s->run);
     if (run && class->carve && class->carve >> 32 == run - 1)
         mf__note(&s->run, 0);
+    MF_CRASH("block.settle.run");
 }
 
 static int lock_until(mf_runtime *rt, struct mf_class *class, uint32_t c, int64_t deadline)
@@ -88,6 +90,7 @@ void mf__block_adopt(mf_runtime *rt, struct mf_block *b, uint32_t slot)
     if (atomic_load_explicit(&b->owner, memory_order_relaxed) == slot + 1)
         return;
     atomic_fetch_add_explicit(&mf__slot_at(rt, slot)->owned, 1, memory_order_relaxed);
+    MF_CRASH("block.adopt.counted");
     atomic_store_explicit(&b->owner, slot + 1, memory_order_relaxed);
 }
 
@@ -99,6 +102,7 @@ static void settle_owner(mf_runtime *rt, struct mf_block *b, uint32_t owner)
     } else {
         mf__block_adopt(rt, b, owner);
     }
+    MF_CRASH("block.take.owned");
     mf__note(&rt->self->fresh, 0);
 }
 
@@ -107,9 +111,12 @@ static struct mf_block *carve(mf_runtime *rt, struct mf_class *class, uint32_t c
 {
     struct mf_block *b = mf__at(rt, frontier(rt, class, c));
     mf__note(&rt->self->fresh, mf__offset(rt, b));
+    MF_CRASH("block.carve.noted_fresh");
     atomic_store_explicit(&b->owner, 0, memory_order_relaxed);
     atomic_store_explicit(&b->tag, c, memory_order_relaxed);
+    MF_CRASH("block.carve.headed");
     mf__note(&class->carve, atomic_load_explicit(&class->carve, memory_order_relaxed) + 1);
+    MF_CRASH("block.carve.carved");
     atomic_store_explicit(&b->tag, c | MF_BLOCK_USED, memory_order_release);
     return b;
 }
@@ -142,9 +149,13 @@ static struct mf_block *take_small(mf_runtime *rt, uint32_t c)
                 mf__mutex_unlock(&class->lock);
                 return NULL;
             }
+            MF_CRASH("block.slab.taken");
             wipe(rt, unit, c);
+            MF_CRASH("block.slab.wiped");
             mf__units_tag(rt, unit, c);
+            MF_CRASH("block.slab.tagged");
             mf__note(&class->carve, (uint64_t)unit << 32);
+            MF_CRASH("block.slab.known");
             mf__note(&rt->self->run, 0);
         }
         b = carve(rt, class, c);
@@ -162,8 +173,11 @@ static struct mf_block *take_large(mf_runtime *rt, size_t size)
     struct mf_block *b = mf__at(rt, mf__unit_offset(rt, unit));
     atomic_store_explicit(&b->owner, 0, memory_order_relaxed);
     atomic_store_explicit(&b->tag, LARGE | MF_BLOCK_USED, memory_order_relaxed);
+    MF_CRASH("block.take_large.headed");
     mf__units_tag(rt, unit, LARGE);
+    MF_CRASH("block.take_large.tagged");
     mf__note(&rt->self->fresh, mf__offset(rt, b));
+    MF_CRASH("block.take_large.noted_fresh");
     mf__note(&rt->self->run, 0);
     return b;
 }
@@ -178,6 +192,7 @@ struct mf_block *mf__block_new(mf_runtime *rt, size_t size, uint32_t owner)
     if (!b)
         return NULL;
     atomic_store_explicit(&b->next, 0, memory_order_relaxed);
+    MF_CRASH("block.take.nobodys");
     settle_owner(rt, b, owner);
     return b;
 }
@@ -193,7 +208,9 @@ static void give(mf_runtime *rt, struct mf_block *b)
     uint32_t c = kind_of(b);
     if (c == LARGE) {
         mf__note(&rt->self->run, unit_of(rt, b) + 1);
+        MF_CRASH("block.give_large.noted_run");
         mf__note(&rt->self->fresh, 0); /* the run stands for it from here on */
+        MF_CRASH("block.give_large.run_stands");
         mf__units_give(rt, unit_of(rt, b));
         return;
     }
@@ -215,6 +232,7 @@ void mf__block_disown(mf_runtime *rt, struct mf_block *b)
     if (!owner)
         return;
     atomic_store_explicit(&b->owner, 0, memory_order_relaxed);
+    MF_CRASH("block.disown.nobodys");
     atomic_fetch_sub_explicit(&mf__slot_at(rt, owner - 1)->owned, 1, memory_order_relaxed);
 }
 
@@ -225,28 +243,35 @@ void mf__block_free(mf_runtime *rt, struct mf_block *b)
     if (atomic_load_explicit(&b->tag, memory_order_relaxed) & MF_BLOCK_KEEPS)
         mf__object_unkeep(rt, b, (const uint64_t *)b->payload);
     mf__note(&rt->self->fresh, mf__offset(rt, b));
+    MF_CRASH("block.free.noted_fresh");
     if (atomic_load_explicit(&rt->self->hand, memory_order_relaxed) == mf__offset(rt, b))
         mf__note(&rt->self->hand, 0);
+    MF_CRASH("block.free.no_hand");
     mf__block_disown(rt, b);
+    MF_CRASH("block.free.disowned");
     give(rt, b);
 }
 
 void mf__block_to_hand(mf_runtime *rt, struct mf_block *b)
 {
     mf__note(&rt->self->hand, mf__offset(rt, b));
+    MF_CRASH("block.to_hand.noted");
     mf__block_disown(rt, b);
 }
 
 void mf__block_from_hand(mf_runtime *rt, struct mf_block *b)
 {
     mf__block_adopt(rt, b, rt->slot);
+    MF_CRASH("block.from_hand.adopted");
     mf__note(&rt->self->hand, 0);
 }
 
 void mf__block_pass(mf_runtime *rt, struct mf_block *b, uint32_t slot)
 {
     atomic_fetch_add_explicit(&mf__slot_at(rt, slot)->owned, 1, memory_order_relaxed);
+    MF_CRASH("block.pass.counted");
     mf__note(&b->owner, slot + 1);
+    MF_CRASH("block.pass.passed");
     atomic_fetch_sub_explicit(&rt->self->owned, 1, memory_order_relaxed);
 }
 
@@ -279,6 +304,7 @@ static void recover_run(mf_runtime *rt)
     if (!unit)
         return;
     struct mf_block *b = mf__at(rt, mf__unit_offset(rt, unit - 1));
+    MF_CRASH("block.recover.run");
     if (atomic_load(&rt->self->fresh) == mf__offset(rt, b))
         mf__note(&rt->self->run, 0);
     else
@@ -299,6 +325,7 @@ static void recover_block(mf_runtime *rt, struct mf_block *b)
         atomic_load_explicit(&b->owner, memory_order_relaxed) != rt->slot + 1)
         return;
     unlink_block(rt, mf__offset(rt, b));
+    MF_CRASH("block.recover.unlinked");
     mf__block_free(rt, b);
 }
 
@@ -323,12 +350,15 @@ void mf__blocks_recover(mf_runtime *rt)
         mf__block_disown(rt, b);
         give(rt, b);
     }
+    MF_CRASH("block.recover.fresh");
     b = mf__block_at(rt, atomic_load(&rt->self->hand));
     /* Owned, not freed from the hand: objects that it keeps may end with it, and need the hand. */
     if (b)
         mf__block_from_hand(rt, b);
+    MF_CRASH("block.recover.hand");
     if (atomic_load(&rt->self->owned))
         mf__units_each(rt, recover_owned, NULL);
+    MF_CRASH("block.recover.owned");
     mf__note(&rt->self->owned, 0);
 }
 

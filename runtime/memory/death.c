@@ -2,6 +2,7 @@
 #include "death.h"
 
 #include "block.h"
+#include "crash.h"
 #include "object.h"
 #include "slot.h"
 
@@ -20,6 +21,7 @@ static int settle_named(mf_runtime *rt, _Atomic uint32_t *field, int64_t deadlin
     const struct mf_kind *kind = rt->kinds[atomic_load(&o->kind) & 0xff];
     if (kind && kind->settle && kind->settle(rt, o, rt->self, deadline) < 0)
         return MF_ETIMEOUT;
+    MF_CRASH("death.clean.settled");
     mf__note(field, 0);
     return 0;
 }
@@ -42,8 +44,11 @@ static int clean(mf_runtime *rt, int64_t deadline)
         settle_named(rt, &rt->self->got, deadline) < 0 || mf__blocks_visit(rt, deadline) < 0 ||
         mf__objects_visit(rt, deadline) < 0)
         return MF_ETIMEOUT;
+    MF_CRASH("death.clean.visited");
     mf__blocks_recover(rt);
+    MF_CRASH("death.clean.recovered");
     mf__object_bereave_all(rt);
+    MF_CRASH("death.clean.bereaved");
     return 0;
 }
 
@@ -57,9 +62,11 @@ static bool give_up(mf_runtime *rt, uint32_t index, uint64_t state, int64_t dead
     if (rc == MF_OWNER_DIED)
         mf__mutex_settled(&s->life, index);
     mf_runtime ghost = ghost_of(rt, index);
+    MF_CRASH("death.give_up.locked");
     bool freed = atomic_load(&s->state) == state && clean(&ghost, mf__now() + PATIENCE) == 0;
     if (freed)
         mf__slot_free(rt, index);
+    MF_CRASH("death.give_up.freed");
     mf__mutex_unlock(&s->life);
     return freed;
 }
@@ -77,7 +84,9 @@ static bool claim(mf_runtime *rt, uint32_t index)
     if (clean(&ghost, mf__now() + PATIENCE) < 0)
         return false;
     mf__slot_bury(rt, index);
+    MF_CRASH("death.claim.buried");
     atomic_fetch_add(&rt->arena->deaths, 1);
+    MF_CRASH("death.claim.told");
     return true;
 }
 
@@ -87,6 +96,7 @@ bool mf__death_settle(mf_runtime *rt, uint32_t index)
     int rc = pthread_mutex_trylock(&s->life.m);
     if (rc != 0 && rc != EOWNERDEAD)
         return false;
+    MF_CRASH("death.settle.claimed");
     /* A slot that is LIVE and whose life word can be had is a dead one's, also when it was not the
      * kernel who released the word but a claimer who ran out of patience. */
     enum mf_phase phase = mf__phase(atomic_load(&s->state));
@@ -94,6 +104,7 @@ bool mf__death_settle(mf_runtime *rt, uint32_t index)
         phase == MF_SLOT_LIVE ? claim(rt, index) : phase == MF_SLOT_EXITED || phase == MF_SLOT_DEAD;
     if (rc == EOWNERDEAD)
         pthread_mutex_consistent(&s->life.m);
+    MF_CRASH("death.settle.consistent");
     pthread_mutex_unlock(&s->life.m);
     return settled;
 }

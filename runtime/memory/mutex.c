@@ -2,6 +2,7 @@
 #include "mutex.h"
 
 #include "clock.h"
+#include "crash.h"
 #include "error.h"
 
 #include <errno.h>
@@ -61,20 +62,28 @@ int mf__mutex_lock(struct mf_mutex *x, uint32_t self, int64_t deadline)
         rc = lock_slowly(x, deadline);
     if (rc == ETIMEDOUT)
         return MF_ETIMEOUT;
-    if (rc == EOWNERDEAD)
+    if (rc == EOWNERDEAD) {
+        MF_CRASH("mutex.lock.inherited");
         return MF_OWNER_DIED;
+    }
+    MF_CRASH("mutex.lock.locked");
     sign(x, self + 1);
+    MF_CRASH("mutex.lock.signed");
     return 0;
 }
 
 void mf__mutex_settled(struct mf_mutex *x, uint32_t self)
 {
     sign(x, self + 1);
+    MF_CRASH("mutex.settle.signed");
     pthread_mutex_consistent(&x->m);
+    MF_CRASH("mutex.settle.consistent");
 }
 
 void mf__mutex_unlock(struct mf_mutex *x)
 {
     sign(x, 0);
+    MF_CRASH("mutex.unlock.unsigned");
     pthread_mutex_unlock(&x->m);
+    MF_CRASH("mutex.unlock.unlocked");
 }

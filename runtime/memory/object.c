@@ -2,6 +2,7 @@
 #include "object.h"
 
 #include "block.h"
+#include "crash.h"
 #include "slot.h"
 
 #include <string.h>
@@ -42,8 +43,10 @@ static struct mf_object *of_handle(const mf_runtime *rt, uint64_t handle)
 static void replay(mf_runtime *rt)
 {
     struct mf_journal *j = &pool(rt)->journal;
-    for (uint32_t i = 0; i < j->n; i++)
+    for (uint32_t i = 0; i < j->n; i++) {
         *(volatile uint64_t *)mf__at(rt, j->write[i].at) = j->write[i].value;
+        MF_CRASH("object.journal.replayed");
+    }
     atomic_store(&j->armed, 0);
 }
 
@@ -56,7 +59,9 @@ static void write_both(mf_runtime *rt, void *a, uint64_t a_value, void *b, uint6
     j->write[1].at = mf__offset(rt, b);
     j->write[1].value = b_value;
     j->n = 2;
+    MF_CRASH("object.journal.written");
     atomic_store(&j->armed, 1);
+    MF_CRASH("object.journal.armed");
     replay(rt);
 }
 
@@ -78,6 +83,7 @@ static void set_held(mf_runtime *rt, struct mf_object *o, uint32_t slot)
     if (is_held(o, slot))
         return;
     atomic_fetch_add(&mf__slot_at(rt, slot)->held, 1); /* first: never too low */
+    MF_CRASH("object.hold.counted");
     mf__note(&o->holders[slot / 64], holder_word(o, slot) | UINT64_C(1) << slot % 64);
 }
 
@@ -86,6 +92,7 @@ static void clear_held(mf_runtime *rt, struct mf_object *o, uint32_t slot)
     if (!is_held(o, slot))
         return;
     mf__note(&o->holders[slot / 64], holder_word(o, slot) & ~(UINT64_C(1) << slot % 64));
+    MF_CRASH("object.release.cleared");
     atomic_fetch_sub(&mf__slot_at(rt, slot)->held, 1);
 }
 
@@ -105,8 +112,11 @@ static bool doom(mf_runtime *rt, struct mf_object *o, uint32_t slot)
         return false;
     /* A dying object is looked for like a held one. */
     atomic_fetch_add(&mf__slot_at(rt, slot)->held, 1);
+    MF_CRASH("object.doom.counted");
     atomic_store_explicit(&o->undertaker, slot + 1, memory_order_relaxed);
+    MF_CRASH("object.doom.signed");
     atomic_store(&o->kind, kind | MF_DYING);
+    MF_CRASH("object.doom.dying");
     return true;
 }
 
@@ -124,6 +134,7 @@ static void settle(mf_runtime *rt)
     uint32_t first = atomic_load_explicit(&p->free, memory_order_relaxed);
     if (first > atomic_load(&p->top))
         atomic_store(&p->top, first); /* a place listed before it counted */
+    MF_CRASH("object.settle.topped");
     if (first) {
         struct mf_object *head = mf__object_at(rt, first - 1);
         if (atomic_load(&head->kind) & MF_DYING)
@@ -131,6 +142,7 @@ static void settle(mf_runtime *rt)
         else if (atomic_load(&head->kind))
             mf__note(&p->free, head->next);
     }
+    MF_CRASH("object.settle.listed");
     uint32_t victim = atomic_load_explicit(&p->lock.holder, memory_order_relaxed);
     for (uint32_t i = 0; victim && i < atomic_load(&p->top); i++)
         doom(rt, mf__object_at(rt, i), victim - 1);
@@ -171,6 +183,7 @@ static struct mf_object *never_used(mf_runtime *rt)
     mf__mutex_init(&o->end[1].lock);
     o->next = atomic_load_explicit(&p->free, memory_order_relaxed);
     mf__note(&p->free, top + 1); /* listed before it counts: or a death here would waste it */
+    MF_CRASH("object.new.listed");
     atomic_store(&p->top, top + 1);
     return o;
 }
@@ -188,9 +201,12 @@ int mf__object_new(mf_runtime *rt, uint32_t kind, struct mf_object **ret_o)
         for (int i = 0; i < MF_SLOTS / 64; i++)
             atomic_store_explicit(&o->holders[i], 0, memory_order_relaxed);
         memset(o->body, 0, sizeof o->body);
+        MF_CRASH("object.new.wiped");
         set_held(rt, o, rt->slot);
         atomic_store(&o->kind, kind); /* from here on the list's head is in use */
+        MF_CRASH("object.new.alive");
         mf__note(&pool(rt)->free, o->next);
+        MF_CRASH("object.new.unlisted");
     }
     unlock(rt);
     if (!o)
@@ -205,11 +221,14 @@ static void destroy(mf_runtime *rt, struct mf_object *o)
     const struct mf_kind *kind = rt->kinds[atomic_load(&o->kind) & 0xff];
     if (kind && kind->destroy)
         kind->destroy(rt, o);
+    MF_CRASH("object.destroy.emptied");
     lock(rt);
     o->next = atomic_load_explicit(&pool(rt)->free, memory_order_relaxed);
     mf__note(&pool(rt)->free, mf__object_index(rt, o) + 1);
+    MF_CRASH("object.destroy.listed");
     atomic_store(&o->kind, 0);
     atomic_store_explicit(&o->undertaker, 0, memory_order_relaxed);
+    MF_CRASH("object.destroy.free");
     unlock(rt);
     atomic_fetch_sub(&rt->self->held, 1);
 }
@@ -271,6 +290,7 @@ void mf__object_drop(mf_runtime *rt, struct mf_object *o)
     clear_held(rt, o, rt->slot);
     bool doomed = doom(rt, o, rt->slot);
     unlock(rt);
+    MF_CRASH("object.drop.unlocked");
     if (doomed)
         bury(rt, o);
 }
@@ -279,6 +299,7 @@ int mf__object_keep(mf_runtime *rt, struct mf_block *b, const uint64_t *handles,
 {
     atomic_store(&b->next, n);
     atomic_fetch_or(&b->tag, MF_BLOCK_KEEPS);
+    MF_CRASH("object.keep.tagged");
     int rc = 0;
     lock(rt);
     for (uint32_t i = 0; i < n && rc == 0; i++) {
@@ -308,12 +329,14 @@ void mf__object_unkeep(mf_runtime *rt, struct mf_block *b, const uint64_t *handl
             doomed = doom(rt, o, rt->slot);
         }
         unlock(rt);
+        MF_CRASH("object.unkeep.unlocked");
         if (doomed)
             bury(rt, o);
         if (kept <= 1)
             break;
     }
     atomic_fetch_and(&b->tag, ~MF_BLOCK_KEEPS);
+    MF_CRASH("object.unkeep.untagged");
 }
 
 /* Tells a living object of the death, under the lock: it shall not end meanwhile, and its place not
@@ -350,10 +373,12 @@ void mf__object_bereave_all(mf_runtime *rt)
                 bury(rt, o);
         } else if (word) {
             tell(rt, o, word);
+            MF_CRASH("object.bereave.told");
             if (is_held(o, rt->slot))
                 mf__object_drop(rt, o);
         }
     }
+    MF_CRASH("object.bereave.all");
     mf__note(&rt->self->held, 0);
 }
 

@@ -1,6 +1,8 @@
 /* slot.c - the process table: see slot.h. */
 #include "slot.h"
 
+#include "crash.h"
+
 /* How long a child bears with somebody who holds its slot. */
 #define PATIENCE (5 * MF_SECOND)
 
@@ -58,8 +60,10 @@ int mf__slot_take(mf_runtime *rt, uint32_t *ret_index)
         if (mf__phase(old) != MF_SLOT_FREE)
             continue;
         raise_top(rt, i); /* first: a slot above the top would be overlooked if we died here */
+        MF_CRASH("slot.take.counted");
         if (!atomic_compare_exchange_strong(&s->state, &old, taken_by(rt, mf__generation(old) + 1)))
             continue;
+        MF_CRASH("slot.take.taken");
         *ret_index = i;
         return 0;
     }
@@ -75,12 +79,15 @@ int mf__slot_enter(mf_runtime *rt, uint32_t index, uint64_t taken, pid_t pid)
         mf__mutex_settled(&s->life, index);
     if (rc < 0)
         return MF_EDIED;
+    MF_CRASH("slot.enter.locked");
     if (atomic_load(&s->state) != taken) {
         mf__mutex_unlock(&s->life);
         return MF_EDIED;
     }
     atomic_store(&s->pid, pid);
+    MF_CRASH("slot.enter.named");
     atomic_store(&s->state, in_phase(taken, MF_SLOT_LIVE));
+    MF_CRASH("slot.enter.live");
     return 0;
 }
 
@@ -96,7 +103,9 @@ void mf__slot_leave(mf_runtime *rt, int status)
 {
     struct mf_slot *s = rt->self;
     atomic_store(&s->status, status);
+    MF_CRASH("slot.leave.told");
     atomic_store(&s->state, in_phase(atomic_load(&s->state), MF_SLOT_EXITED));
+    MF_CRASH("slot.leave.exited");
     mf__mutex_unlock(&s->life);
 }
 
@@ -123,5 +132,6 @@ void mf__slot_free(mf_runtime *rt, uint32_t index)
 {
     struct mf_slot *s = mf__slot_at(rt, index);
     forget_intents(s);
+    MF_CRASH("slot.free.forgotten");
     atomic_store(&s->state, (uint64_t)mf__generation(atomic_load(&s->state)) << 32 | MF_SLOT_FREE);
 }

@@ -1,6 +1,7 @@
 /* unit.c - runs of 64 KiB units: see unit.h. */
 #include "unit.h"
 
+#include "crash.h"
 #include "slot.h"
 
 #include <errno.h>
@@ -56,6 +57,7 @@ static void settle(mf_runtime *rt)
         uint32_t unit = atomic_load(run);
         if (unit && !(get(rt, unit - 1) & RUN_USED))
             mf__note(run, 0);
+        MF_CRASH("unit.settle.run");
     }
     uint32_t used = 0;
     for (uint32_t i = 0; i < u->top; i += length(get(rt, i))) {
@@ -66,6 +68,7 @@ static void settle(mf_runtime *rt)
     }
     for (int i = 0; i < MF_FREE_HINTS; i++)
         u->hints[i] = 0;
+    MF_CRASH("unit.settle.wiped");
     u->used = used;
 }
 
@@ -94,6 +97,7 @@ static uint32_t merge(mf_runtime *rt, uint32_t i)
         uint32_t behind = i + n;
         n += length(get(rt, behind));
         set(rt, i, n);
+        MF_CRASH("unit.merge.longer");
         set(rt, behind, 0);
     }
     return n;
@@ -105,7 +109,9 @@ static void cut(mf_runtime *rt, uint32_t i, uint32_t n)
     uint32_t whole = length(get(rt, i));
     if (whole > n)
         set(rt, i + n, whole - n); /* inside a free run nobody looks: not a commit yet */
+    MF_CRASH("unit.take.cut");
     set(rt, i, RUN_USED | MF_RUN_RAW << 24 | n);
+    MF_CRASH("unit.take.marked");
 }
 
 /* A free run that was given back lately and is long enough, or -1. */
@@ -138,7 +144,9 @@ static int64_t extend(mf_runtime *rt, uint32_t n)
         return -1;
     uint32_t i = u->top;
     set(rt, i, n);
+    MF_CRASH("unit.extend.worded");
     mf__note(&u->top, i + n); /* a word below the top is never 0 where a run begins */
+    MF_CRASH("unit.extend.topped");
     return i;
 }
 
@@ -173,16 +181,19 @@ int mf__units_take(mf_runtime *rt, uint32_t n, uint32_t *ret_unit)
     }
     if (at >= 0) {
         mf__note(&rt->self->run, (uint32_t)at + 1);
+        MF_CRASH("unit.take.noted_run");
         cut(rt, (uint32_t)at, n);
         u->used += n;
     }
     mf__mutex_unlock(&u->lock);
+    MF_CRASH("unit.take.unlocked");
     if (at < 0)
         return MF_ENOMEM;
     if (fresh && populate(mf__at(rt, mf__unit_offset(rt, (uint32_t)at)), (size_t)n * MF_UNIT) < 0) {
         mf__units_give(rt, (uint32_t)at);
         return MF_ENOMEM;
     }
+    MF_CRASH("unit.take.populated");
     *ret_unit = (uint32_t)at;
     return 0;
 }
@@ -193,9 +204,12 @@ void mf__units_give(mf_runtime *rt, uint32_t unit)
     lock(rt);
     uint32_t n = length(get(rt, unit));
     set(rt, unit, n);
+    MF_CRASH("unit.give.marked");
     u->used -= n;
     u->hints[u->hint++ % MF_FREE_HINTS] = unit + 1;
+    MF_CRASH("unit.give.hinted");
     mf__note(&rt->self->run, 0); /* inside the lock: outside, the run may be another's */
+    MF_CRASH("unit.give.forgotten");
     mf__mutex_unlock(&u->lock);
 }
 

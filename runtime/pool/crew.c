@@ -1,6 +1,8 @@
 /* crew.c - the workers of a pool: starting, watching, settling, ending: see crew.h. */
 #include "crew.h"
 
+#include "crash.h"
+
 #include <signal.h>
 #include <stdio.h>
 
@@ -141,10 +143,13 @@ static void bury(mf_pool *pool, struct mf_member *m)
     uint64_t word = mf__process_last_task(dead.p), link = mf__process_last_link(dead.p);
     m->p = NULL;
     mf__pool_drain(pool); /* what it committed comes first */
+    MF_CRASH("crew.bury.drained");
     mf_job *job = mf__pool_find(pool, word);
     mf__task_recover_link(pool->rt, job ? job->task : NULL, link);
+    MF_CRASH("crew.bury.relinked");
     if (job)
         settle_job(pool, job, &dead);
+    MF_CRASH("crew.bury.settled");
     int status = mf_process_status(dead.p);
     mf_process_free(pool->rt, dead.p);
     if (dead.ready)
@@ -217,6 +222,7 @@ void mf__crew_settle(mf_pool *pool)
     }
     refill(pool);
     pool->settling = false;
+    MF_CRASH("crew.settle.refilled");
 }
 
 void mf__crew_leaving(mf_pool *pool, int pid)
@@ -252,6 +258,7 @@ void mf__crew_end(mf_pool *pool, double grace)
     bool settling = pool->settling;
     pool->settling = true; /* as in join_member */
     mf__process_end_many(pool->rt, list, n, grace);
+    MF_CRASH("crew.end.ended");
     pool->settling = settling;
     mf__crew_join(pool, 0);
 }

@@ -1,4 +1,5 @@
 /* pool.c - the creator's side of a pool: jobs from submit to finish: see pool.h. */
+#include "crash.h"
 #include "crew.h"
 #include "object.h"
 #include "wait.h"
@@ -92,6 +93,7 @@ static void dispose(mf_pool *pool, mf_job *job)
 {
     mf__task_free(pool->rt, job->task);
     mf_code_unref(pool->rt, job->code);
+    MF_CRASH("pool.dispose.freed");
     pool->jobs[job->id] = NULL;
     if (job->id < pool->job_hint)
         pool->job_hint = job->id;
@@ -102,6 +104,7 @@ static void dispose(mf_pool *pool, mf_job *job)
 static void finish(mf_pool *pool, mf_job *job, enum mf_job_state state)
 {
     job->state = state;
+    MF_CRASH("pool.finish.finished");
     if (--pool->pending == 0 && pool->state == MF_POOL_CLOSED)
         mf_queue_close(pool->rt, pool->tasks);
     if (job->abandoned)
@@ -135,6 +138,7 @@ int mf_pool_submit(mf_pool *pool, const struct mf_submit *s, mf_job **ret_job)
     job->user = s->user;
     pool->timed |= s->timeout > 0;
     job->held = true;
+    MF_CRASH("pool.submit.made");
     int rc = s->held ? 0 : mf_pool_release(pool, job);
     if (rc < 0) {
         dispose(pool, job);
@@ -150,6 +154,7 @@ int mf_pool_release(mf_pool *pool, mf_job *job)
     if (pool->state != MF_POOL_OPEN)
         return MF_ECLOSED;
     int rc = mf__worker_tell(pool->rt, pool->tasks, job->word);
+    MF_CRASH("pool.submit.queued");
     job->held = rc < 0;
     return rc;
 }
@@ -157,6 +162,7 @@ int mf_pool_release(mf_pool *pool, mf_job *job)
 void mf__pool_requeue(mf_pool *pool, mf_job *job)
 {
     atomic_store(&job->task->state, MF_TASK_QUEUED);
+    MF_CRASH("pool.requeue.queued");
     if (mf__worker_tell(pool->rt, pool->tasks, job->word) < 0)
         finish(pool, job, MF_JOB_BROKEN);
 }
@@ -364,6 +370,7 @@ int mf_pool_new(mf_runtime *rt, const struct mf_pool_options *options, mf_pool *
         pool->handles[0] = mf__object_handle(rt, pool->tasks);
         pool->handles[1] = mf__object_handle(rt, pool->news);
         rc = mf__crew_fill(pool);
+        MF_CRASH("pool.new.filled");
     }
     if (rc < 0) {
         mf_pool_free(pool);
@@ -378,6 +385,7 @@ void mf_pool_close(mf_pool *pool)
     if (pool->state != MF_POOL_OPEN)
         return;
     pool->state = MF_POOL_CLOSED;
+    MF_CRASH("pool.close.closed");
     if (pool->pending == 0)
         mf_queue_close(pool->rt, pool->tasks);
 }
@@ -388,6 +396,7 @@ void mf_pool_terminate(mf_pool *pool, double grace)
         return;
     pool->state = MF_POOL_TERMINATED;
     mf__crew_end(pool, grace);
+    MF_CRASH("pool.terminate.ended");
     mf__pool_drain(pool); /* what was committed counts */
     for (uint32_t i = 0; i < pool->job_max; i++)
         if (pool->jobs[i] && pool->jobs[i]->state == MF_JOB_PENDING)

@@ -1,6 +1,7 @@
 /* task.c - the record of a task: see task.h. */
 #include "task.h"
 
+#include "crash.h"
 #include "message.h"
 
 #include <string.h>
@@ -103,6 +104,7 @@ struct mf_window *mf__task_out_grow(mf_runtime *rt, struct mf_task *t, size_t ne
         mf__block_new(rt, sizeof(struct mf_window) + (room > 1000 ? room : 1000), MF_IN_HAND);
     if (!b)
         return NULL;
+    MF_CRASH("task.grow.in_hand");
     struct mf_window *w = (struct mf_window *)b->payload, *tail = mf__task_out_tail(rt, t);
     w->next = 0;
     w->size = mf__block_room(rt, b) - sizeof *w;
@@ -110,10 +112,15 @@ struct mf_window *mf__task_out_grow(mf_runtime *rt, struct mf_task *t, size_t ne
     /* From our hand into the creator's: `link` says so until the chain does. */
     mf__note(&rt->self->link, mf__offset(rt, b));
     mf__block_adopt(rt, b, (uint32_t)owner_of(t));
+    MF_CRASH("task.grow.passed");
     mf__note(&rt->self->hand, 0);
+    MF_CRASH("task.grow.noted");
     tail->next = mf__offset(rt, b);
+    MF_CRASH("task.grow.linked");
     mf__note(&rt->self->link, 0);
+    MF_CRASH("task.grow.no_note");
     t->out_tail = mf__offset(rt, w);
+    MF_CRASH("task.grow.grown");
     return w;
 }
 
@@ -124,8 +131,11 @@ int mf__task_keep(mf_runtime *rt, struct mf_task *t, const uint64_t *handles, ui
     if (rc < 0)
         return rc;
     mf__note(&rt->self->link, mf__offset(rt, b));
+    MF_CRASH("task.keep.noted");
     mf__block_pass(rt, b, (uint32_t)owner_of(t));
+    MF_CRASH("task.keep.passed");
     *(volatile uint64_t *)&t->keepers = mf__offset(rt, b);
+    MF_CRASH("task.keep.linked");
     mf__note(&rt->self->link, 0);
     return 0;
 }

@@ -1,6 +1,8 @@
 /* worker.c - the loop of a pool's worker: see worker.h. */
 #include "worker.h"
 
+#include "crash.h"
+
 #include <stdio.h>
 #include <string.h>
 
@@ -15,11 +17,16 @@ static int work(mf_runtime *rt, const struct mf_worker *w, uint64_t word)
 {
     struct mf_task *t = mf__task_at(rt, word & MF_TASK_OFFSET);
     uint32_t queued = MF_TASK_QUEUED;
+    MF_CRASH("worker.run.taken");
     atomic_store_explicit(&t->worker, rt->pid, memory_order_relaxed);
     if (atomic_compare_exchange_strong(&t->state, &queued, MF_TASK_RUNNING)) {
+        MF_CRASH("worker.run.running");
         w->run(w->ctx, t);
+        MF_CRASH("worker.run.ran");
         fflush(stdout);
+        MF_CRASH("worker.run.flushed");
         atomic_store(&t->state, MF_TASK_DONE);
+        MF_CRASH("worker.run.done");
     }
     return mf__worker_tell(rt, w->news, word | MF_NEWS_DONE);
 }
@@ -30,8 +37,10 @@ static int take(mf_runtime *rt, const struct mf_worker *w)
     int rc = mf__queue_get_task(rt, w->tasks, &word, MF_FOREVER);
     if (rc == 0)
         rc = work(rt, w, word);
+    MF_CRASH("worker.run.told");
     if (rc == 0)
         mf__note(&rt->self->task, 0); /* else it stays, and the creator finds it at our end */
+    MF_CRASH("worker.run.forgotten");
     return rc;
 }
 
@@ -51,10 +60,12 @@ int mf__worker_loop(mf_runtime *rt, const struct mf_worker *w)
 {
     uint64_t me = (uint64_t)rt->pid << 4; /* not the slot, which the next may have soon */
     int rc = mf__worker_tell(rt, w->news, me | MF_NEWS_READY);
+    MF_CRASH("worker.loop.ready");
     for (uint32_t n = 0; rc == 0 && (w->max_tasks == 0 || n < w->max_tasks); n++)
         do
             rc = take(rt, w);
         while (rc == MF_EINTR);
     mf__worker_tell(rt, w->news, me | MF_NEWS_LEAVING);
+    MF_CRASH("worker.loop.leaving");
     return 0;
 }

@@ -7,6 +7,7 @@
 #ifndef MF_WORKER_H
 #define MF_WORKER_H
 
+#include "crash.h"
 #include "queue.h"
 #include "task.h"
 
@@ -47,14 +48,17 @@ static inline void mf__task_begin_item(struct mf_task *t)
     if (t->flags & MF_TASK_TIMED)
         atomic_store_explicit(&t->started, mf__now(), memory_order_relaxed);
     mf__note(&t->begun, atomic_load_explicit(&t->done, memory_order_relaxed) + 1);
+    MF_CRASH("task.item.begun");
 }
 
 static inline void mf__task_commit_item(struct mf_task *t)
 {
     uint32_t done = atomic_load_explicit(&t->done, memory_order_relaxed);
+    MF_CRASH("task.item.written");
     atomic_signal_fence(memory_order_seq_cst);
     atomic_store_explicit(&t->done, done + 1, memory_order_release);
     atomic_signal_fence(memory_order_seq_cst);
+    MF_CRASH("task.item.committed");
 }
 
 #endif

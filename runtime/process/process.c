@@ -1,6 +1,7 @@
 /* process.c - children: starting, joining, ending: see process.h. */
 #include "process.h"
 
+#include "crash.h"
 #include "death.h"
 #include "descendants.h"
 #include "fork.h"
@@ -77,8 +78,10 @@ void mf_close(mf_runtime *rt)
 static _Noreturn void run_child(mf_runtime *rt, const struct mf_start *start, uint32_t slot,
                                 uint64_t taken, pid_t parent)
 {
+    MF_CRASH("process.child.forked");
     if (!mf__fork_follow_parent(parent) || mf__arena_adopt(rt, slot, taken) < 0)
         _exit(127);
+    MF_CRASH("process.child.entered");
     if (start->name)
         snprintf(rt->self->name, sizeof rt->self->name, "%s", start->name);
     mf_process_exit(rt, start->main(rt, start->arg));
@@ -110,6 +113,7 @@ int mf_process_start(mf_runtime *rt, const struct mf_start *start, mf_process **
         mf__death_check(rt);
         rc = mf__slot_take(rt, &slot);
     }
+    MF_CRASH("process.start.taken");
     for (uint32_t i = 0; rc == 0 && i < start->handle_count; i++)
         if ((rc = mf__object_hold_for(rt, start->handles[i], slot)) < 0)
             mf__death_give_up(rt, slot);
@@ -119,6 +123,7 @@ int mf_process_start(mf_runtime *rt, const struct mf_start *start, mf_process **
     }
     pid_t parent = getpid();
     uint64_t taken = atomic_load(&mf__slot_at(rt, slot)->state);
+    MF_CRASH("process.start.holding");
     pid_t pid = mf__fork(start->keep_fds, start->keep_fd_count, start->keep_stdin);
     if (pid == 0)
         run_child(rt, start, slot, taken, parent);
@@ -129,7 +134,9 @@ int mf_process_start(mf_runtime *rt, const struct mf_start *start, mf_process **
         errno = e;
         return MF_ESYS;
     }
+    MF_CRASH("process.start.forked");
     *ret_p = new_process(rt, pid, slot, start->daemon, p);
+    MF_CRASH("process.start.started");
     return 0;
 }
 
@@ -171,6 +178,7 @@ static bool reap(mf_process *p)
         return false; /* ECHILD, but it lives: SIGCHLD is ignored, and the kernel will reap it */
     else
         p->end = MF_PROCESS_UNKNOWN;
+    MF_CRASH("process.join.reaped");
     return p->reaped = true;
 }
 
@@ -184,12 +192,14 @@ static bool finish(mf_runtime *rt, mf_process *p)
         return false;
     if (p->end == MF_PROCESS_UNKNOWN && phase == MF_SLOT_EXITED)
         p->end = atomic_load(&s->status);
+    MF_CRASH("process.join.settled");
     p->task = atomic_load(&s->task);
     p->link = atomic_load(&s->link);
     if (phase != MF_SLOT_STARTING)
         mf__slot_free(rt, p->slot);
     else if (!mf__death_give_up(rt, p->slot))
         return false;
+    MF_CRASH("process.join.freed");
     if (p->pidfd >= 0)
         close(p->pidfd);
     p->pidfd = -1;
@@ -409,7 +419,10 @@ _Noreturn void mf_process_exit(mf_runtime *rt, int status)
 {
     while (mf_process_leave(rt, false) == MF_EINTR)
         ;
+    MF_CRASH("process.exit.childless");
     fflush(NULL);
+    MF_CRASH("process.exit.flushed");
     mf__arena_leave(rt, status & 0xff);
+    MF_CRASH("process.exit.left");
     _exit(status & 0xff);
 }

@@ -1,6 +1,7 @@
 /* lock.c - the Lock that users hold: see lock.h. */
 #include "lock.h"
 
+#include "crash.h"
 #include "object.h"
 #include "slot.h"
 #include "wait.h"
@@ -30,9 +31,11 @@ static int try(mf_runtime *rt, struct body *b, int32_t *ret_pid)
     uint64_t word = atomic_load(&b->word);
     /* Counted before it is held, so that our death is sure to look at the locks. */
     atomic_fetch_add(&rt->self->held, 1);
+    MF_CRASH("lock.acquire.counted");
     while (word == 0 || word & ABANDONED) {
         if (!atomic_compare_exchange_weak(&b->word, &word, rt->slot + 1))
             continue;
+        MF_CRASH("lock.acquire.held");
         if (!(word & ABANDONED))
             return 0;
         *ret_pid = (int32_t)word;
@@ -63,9 +66,11 @@ int mf_lock_acquire(mf_runtime *rt, mf_lock *lock, int64_t deadline, int32_t *re
     mf__note(&rt->self->busy, mf__object_index(rt, lock) + 1);
     do {
         rc = mf__wait_until(rt, &b->released, is_free, b, deadline);
+        MF_CRASH("lock.acquire.woken");
         if (rc == 0)
             rc = try(rt, b, ret_pid);
     } while (rc == MF_EFULL);
+    MF_CRASH("lock.acquire.slowly_held");
     mf__note(&rt->self->busy, 0);
     return rc;
 }
@@ -76,16 +81,19 @@ int mf_lock_release(mf_runtime *rt, mf_lock *lock)
     if (mf__alive(rt) < 0)
         return MF_EFORKED;
     mf__note(&rt->self->busy, mf__object_index(rt, lock) + 1); /* who settles our death will wake */
+    MF_CRASH("lock.release.busy");
     int rc = MF_EINVAL;
     uint64_t word = atomic_load(&b->word);
     while (rc < 0 && word != 0 && !(word & ABANDONED))
         if (atomic_compare_exchange_weak(&b->word, &word, 0))
             rc = 0;
     if (rc == 0) {
+        MF_CRASH("lock.release.free");
         /* Another's count stays too high: by now its slot may be somebody else's. */
         if (word == rt->slot + 1)
             atomic_fetch_sub(&rt->self->held, 1);
         mf__wait_wake(&b->released);
+        MF_CRASH("lock.release.woken");
     }
     mf__note(&rt->self->busy, 0);
     return rc;
@@ -100,6 +108,7 @@ static int settle(mf_runtime *rt, struct mf_object *o, struct mf_slot *dead, int
 {
     (void)rt, (void)dead, (void)deadline;
     mf__wait_wake_all(&body(o)->released); /* the dead may have had a wake, or owed one */
+    MF_CRASH("lock.settle.woken");
     return 0;
 }
 
@@ -108,8 +117,11 @@ static void bereave(mf_runtime *rt, struct mf_object *o, struct mf_slot *dead)
     uint64_t word = rt->slot + 1;
     uint32_t pid = (uint32_t)atomic_load(&dead->pid);
     /* Also when it is abandoned already: who passed it on may have been killed before the wake. */
-    if (atomic_compare_exchange_strong(&body(o)->word, &word, ABANDONED | pid) || word & ABANDONED)
+    if (atomic_compare_exchange_strong(&body(o)->word, &word, ABANDONED | pid) ||
+        word & ABANDONED) {
+        MF_CRASH("lock.bereave.abandoned");
         mf__wait_wake_all(&body(o)->released);
+    }
 }
 
 const struct mf_kind mf__lock_kind = {.settle = settle, .bereave = bereave};

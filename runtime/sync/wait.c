@@ -1,6 +1,7 @@
 /* wait.c - sleeping and waking: see wait.h. */
 #include "wait.h"
 
+#include "crash.h"
 #include "death.h"
 #include "futex.h"
 #include "slot.h"
@@ -32,6 +33,7 @@ static void supervise(mf_runtime *rt)
         s->look(s);
     }
     rt->supervising = false;
+    MF_CRASH("wait.supervise.looked");
     mf__note(&rt->self->side, side);
     mf__note(&rt->self->busy, busy);
 }
@@ -58,10 +60,12 @@ static bool keep_watch(mf_runtime *rt)
 static int sleep_on(mf_runtime *rt, struct mf_wait *w, uint32_t ticket, int64_t deadline)
 {
     bool watch = keep_watch(rt);
+    MF_CRASH("wait.sleep.falling");
     int64_t now = mf__now();
     int64_t until = now + (watch || rt->supervisors ? LOOK_OFTEN : LOOK_SELDOM);
     int rc = deadline <= now ? MF_ETIMEOUT
                              : mf__futex_wait(&w->seq, ticket, until < deadline ? until : deadline);
+    MF_CRASH("wait.sleep.woken");
     if (watch)
         pthread_mutex_unlock(&rt->arena->watch.m);
     return rc == MF_ETIMEOUT && until < deadline ? SLICE_IS_OVER : rc;
@@ -80,7 +84,9 @@ int mf__wait_until(mf_runtime *rt, struct mf_wait *w, mf_condition *holds, const
 {
     for (;;) {
         uint32_t ticket = atomic_load(&w->seq);
+        MF_CRASH("wait.enter.ticket");
         atomic_fetch_add(&w->announced, 1);
+        MF_CRASH("wait.enter.announced");
         if (holds(arg))
             return 0;
         int rc = sleep_on(rt, w, ticket, deadline);
@@ -100,12 +106,15 @@ int mf__wait_until(mf_runtime *rt, struct mf_wait *w, mf_condition *holds, const
 
 static void wake(struct mf_wait *w, int n)
 {
+    MF_CRASH("wait.wake.committed");
     uint32_t announced = atomic_load(&w->announced);
     if (announced == atomic_load_explicit(&w->quiet, memory_order_relaxed))
         return;
     atomic_fetch_add(&w->seq, 1);
+    MF_CRASH("wait.wake.rung");
     if (mf__futex_wake(&w->seq, n) == 0)
         atomic_store(&w->quiet, announced);
+    MF_CRASH("wait.wake.woken");
 }
 
 void mf__wait_wake(struct mf_wait *w)
