@@ -26,6 +26,18 @@ if(MF_SANITIZE)
     target_link_options(mf_flags INTERFACE ${MF_SANITIZE_FLAGS})
 endif()
 
+# What libFuzzer steers by. Where there is no AddressSanitizer, undefined behaviour still traps.
+if(MF_FUZZ)
+    if(NOT CMAKE_C_COMPILER_ID MATCHES "Clang")
+        message(FATAL_ERROR "MF_FUZZ needs clang: libFuzzer is a part of it")
+    endif()
+    target_compile_options(mf_flags INTERFACE -fsanitize=fuzzer-no-link)
+    if(NOT MF_SANITIZE)
+        target_compile_options(mf_flags INTERFACE
+            -fsanitize=undefined -fsanitize-trap=undefined -UNDEBUG)
+    endif()
+endif()
+
 # Symbols are looked up once at the start: a fresh child would pay for each again (a page fault and
 # a search; 70 us a child altogether).
 target_link_options(mf_flags INTERFACE "LINKER:-z,now")
