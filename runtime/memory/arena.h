@@ -120,7 +120,8 @@ struct mf_runtime {
     bool burying;                /* see object.c */
     uint32_t doomed;             /* see object.c */
     uint32_t deaths_seen;
-    uint32_t spin; /* adaptive length of the busy wait: see wait.c */
+    uint32_t spin;  /* adaptive length of the busy wait: see wait.c */
+    int64_t looked; /* when this process looked for the dead last: see wait.c */
 };
 
 /* Makes an arena and its first process. MF_ENOMEM when no range could be reserved. */

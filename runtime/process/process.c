@@ -222,11 +222,11 @@ static int sleep_on(mf_runtime *rt, mf_process *p, int64_t deadline)
     int64_t until = deadline - now < slice ? deadline : now + slice;
     bool can_poll = p->pidfd >= 0 && !p->reaped;
     int rc = can_poll ? mf__pidfd_wait(p->pidfd, until) : mf__sleep_until(until);
-    if (rc == MF_ETIMEOUT || !can_poll) {
+    if (rc == MF_EINTR)
+        mf__wait_interrupted(rt);
+    else if (rc == MF_ETIMEOUT || !can_poll)
         mf__wait_look_around(rt);
-        rc = rc == MF_EINTR ? rc : 0;
-    }
-    return rc;
+    return rc == MF_EINTR ? rc : 0;
 }
 
 int mf_process_join(mf_runtime *rt, mf_process *p, int64_t deadline)

@@ -40,8 +40,15 @@ static void supervise(mf_runtime *rt)
 
 void mf__wait_look_around(mf_runtime *rt)
 {
+    rt->looked = mf__now();
     mf__death_check(rt);
     supervise(rt);
+}
+
+void mf__wait_interrupted(mf_runtime *rt)
+{
+    if (mf__now() - rt->looked >= LOOK_OFTEN)
+        mf__wait_look_around(rt);
 }
 
 /* One sleeper of the family keeps the watch; when it dies the kernel hands the role on. */
@@ -96,6 +103,8 @@ int mf__wait_until(mf_runtime *rt, struct mf_wait *w, mf_condition *holds, const
         if (rc == SLICE_IS_OVER || rc == MF_ETIMEOUT || deaths != rt->deaths_seen) {
             rt->deaths_seen = deaths;
             mf__wait_look_around(rt);
+        } else if (rc == MF_EINTR) {
+            mf__wait_interrupted(rt);
         }
         if (holds(arg))
             return 0;
