@@ -106,6 +106,14 @@ static void push_function(lua_State *L, struct run *r)
         mf__decode_raise(L, r->lua->codec, rc);
 }
 
+/* Is this the copy of the process that the task itself has forked? The record is the original's. */
+static bool is_copy(struct run *r)
+{
+    if (mf__alive(r->lua->rt) == 0)
+        return false;
+    return r->broken = true;
+}
+
 /* Runs items until the last, or until one raises. Stack: the run, as a light userdata. */
 static int run_items(lua_State *L)
 {
@@ -125,6 +133,8 @@ static int run_items(lua_State *L)
         if (many)
             n = spread(L);
         lua_call(L, n, all ? LUA_MULTRET : 1);
+        if (is_copy(r))
+            return 0;
         commit(L, r, f + 1, lua_gettop(L) - f, MF_STREAM_VALUES);
         lua_settop(L, f);
         if (r->broken || atomic_load_explicit(&t->done, memory_order_relaxed) == t->count)
@@ -182,6 +192,8 @@ static bool call(lua_State *L, lua_CFunction f, struct run *r, int arg)
 /* An item has raised: its error object is at the top. */
 static void item_failed(lua_State *L, struct run *r)
 {
+    if (is_copy(r))
+        return;
     int error = lua_gettop(L);
     uint32_t done = atomic_load(&r->t->done);
     if (r->written) /* memory ran out before its commit: what stands there is garbage */

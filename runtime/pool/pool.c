@@ -287,6 +287,8 @@ static int work_here(mf_pool *pool)
     uint64_t word = 0;
     mf__pool_worker(pool, &w);
     int rc = mf__worker_step(pool->rt, &w, &word);
+    if (rc == MF_EFORKED)
+        return rc;
     mf_job *job = rc < 0 ? mf__pool_find(pool, word) : NULL;
     if (job) { /* it was run, and there was no memory to say so */
         mf__pool_returned(pool, job);

@@ -22,6 +22,8 @@ static int work(mf_runtime *rt, const struct mf_worker *w, uint64_t word)
     if (atomic_compare_exchange_strong(&t->state, &queued, MF_TASK_RUNNING)) {
         MF_CRASH("worker.run.running");
         w->run(w->ctx, t);
+        if (mf__alive(rt) < 0) /* the task has forked, and this is the copy: it reports nothing */
+            return MF_EFORKED;
         MF_CRASH("worker.run.ran");
         fflush(stdout);
         MF_CRASH("worker.run.flushed");
