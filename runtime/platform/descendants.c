@@ -39,11 +39,15 @@ void mf__descendants_note(struct mf_descendants *d, pid_t pid)
         closedir(threads);
 }
 
+void mf__descendants_forget(struct mf_descendants *d, int from)
+{
+    while (d->count > from)
+        close(d->pidfds[--d->count]);
+}
+
 void mf__descendants_end(struct mf_descendants *d, int signal)
 {
-    for (int i = 0; i < d->count; i++) {
+    for (int i = 0; i < d->count; i++)
         syscall(SYS_pidfd_send_signal, d->pidfds[i], signal, NULL, 0);
-        close(d->pidfds[i]);
-    }
-    d->count = 0;
+    mf__descendants_forget(d, 0);
 }

@@ -23,6 +23,9 @@ struct mf_descendants {
  * /proc/pid/task/tid/children. */
 void mf__descendants_note(struct mf_descendants *d, pid_t pid);
 
+/* Forgets those that were noted when there were `from` already. */
+void mf__descendants_forget(struct mf_descendants *d, int from);
+
 /* Sends a signal to all that were noted and are still there, and forgets them. */
 void mf__descendants_end(struct mf_descendants *d, int signal);
 

@@ -285,17 +285,34 @@ uint64_t mf__process_last_link(const mf_process *p)
     return p->link;
 }
 
+static bool is_running(const mf_process *p)
+{
+    return p->status == MF_PROCESS_RUNNING && !p->reaped;
+}
+
+/* Is the pid still the child's, running or not? When somebody else has reaped it, it may be a
+ * stranger's. */
+static bool has_its_pid(const mf_process *p)
+{
+    siginfo_t info;
+    return wait_on(p, &info, WEXITED | WNOHANG | WNOWAIT) == 0;
+}
+
 static void send_signal(mf_process *p, int signal)
 {
     if (p->pidfd >= 0)
         syscall(SYS_pidfd_send_signal, p->pidfd, signal, NULL, 0);
-    else
-        kill(p->pid, signal); /* not reaped by us: as far as can be told, the pid is the child's */
+    else if (has_its_pid(p))
+        kill(p->pid, signal);
 }
 
-static bool is_running(const mf_process *p)
+/* Notes the programs of a process whose pid was its own all the time. */
+static void note_programs(const mf_process *p, struct mf_descendants *programs)
 {
-    return p->status == MF_PROCESS_RUNNING && !p->reaped;
+    int before = programs->count;
+    mf__descendants_note(programs, p->pid);
+    if (!has_its_pid(p))
+        mf__descendants_forget(programs, before);
 }
 
 void mf_process_signal(mf_process *p, int signal)
@@ -304,7 +321,7 @@ void mf_process_signal(mf_process *p, int signal)
     if (!is_running(p))
         return;
     if (signal == SIGTERM || signal == SIGKILL)
-        mf__descendants_note(&programs, p->pid);
+        note_programs(p, &programs);
     send_signal(p, signal);
     mf__descendants_end(&programs, signal);
 }
@@ -327,7 +344,7 @@ void mf__process_end_many(mf_runtime *rt, mf_process **list, size_t n, double gr
     for (size_t i = 0; i < n; i++) {
         if (!is_running(list[i]))
             continue;
-        mf__descendants_note(&programs, list[i]->pid);
+        note_programs(list[i], &programs);
         send_signal(list[i], SIGTERM);
     }
     int64_t deadline = mf__deadline(grace);
