@@ -7,6 +7,9 @@
 
 static const char context_key, listener_key;
 
+/* The contexts of this thread's states in which a family began, for leave_at_exit. */
+static _Thread_local mf_lua *open_contexts;
+
 /* --- the context --------------------------------------------------------------------------------
  */
 
@@ -54,11 +57,31 @@ void mf__lua_set_methods(lua_State *L, const luaL_Reg *functions, int class)
     luaL_setfuncs(L, functions, 2);
 }
 
+/* exit() without the end of the states, by os.exit or by the host, is an end all the same: the
+ * children are ended with the programs that they have started, which would survive them. A process
+ * that was forked by others ends nothing. */
+__attribute__((destructor)) static void leave_at_exit(void)
+{
+    for (mf_lua *lua = open_contexts; lua; lua = lua->next)
+        while (lua->rt && mf_process_leave(lua->rt, true) == MF_EINTR)
+            ;
+}
+
+static void unlist(const mf_lua *lua)
+{
+    mf_lua **at = &open_contexts;
+    while (*at && *at != lua)
+        at = &(*at)->next;
+    if (*at)
+        *at = lua->next;
+}
+
 /* The end of the state. In a child the process goes on to mf_process_exit, which leaves. */
 static int close_context(lua_State *L)
 {
     mf_lua *lua = lua_touserdata(L, 1);
     mf_runtime *rt = lua->rt;
+    unlist(lua);
     lua->rt = NULL;
     mf__buffer_fini(&lua->scratch);
     mf__buffer_fini(&lua->inherit);
@@ -94,6 +117,10 @@ void mf__lua_enter(lua_State *L, mf_lua *lua, mf_runtime *rt)
     struct mf_codec_hooks hooks = mf__handle_hooks(lua);
     lua->codec = mf__codec_new(L, &hooks, mf__serial(rt));
     lua_rawsetp(L, LUA_REGISTRYINDEX, &context_key);
+    if (lua->child)
+        return;
+    lua->next = open_contexts;
+    open_contexts = lua;
 }
 
 void mf__lua_on_exit(mf_lua *lua, void (*on_exit)(lua_State *L, int status))

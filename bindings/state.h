@@ -23,6 +23,7 @@ typedef struct mf_lua mf_lua;
 struct parcel;
 
 struct mf_lua {
+    mf_lua *next;    /* of this thread: see state.c */
     mf_runtime *rt;  /* NULL after the state has left the family */
     mf_codec *codec; /* of this state; the codec's registry table keeps it */
     lua_State *L;    /* the main thread */
