@@ -63,7 +63,8 @@ MF_API int luaopen_moonfork(lua_State *L);
  * however long they run. failed != 0: all children are ended at once (SIGTERM, after a second of
  * grace SIGKILL). Returns when none is left; raises what Lua's hooks raise on a signal meanwhile,
  * and may then be called again. Processes cannot be started afterwards. Nothing where moonfork is
- * not open. lua_close without it does the same as mf_lua_leave(L, 0), signals aside.
+ * not open. lua_close without it does the same as mf_lua_leave(L, 0), signals aside;
+ * exit() in the thread of the state without either, as os.exit calls it, as mf_lua_leave(L, 1).
  */
 MF_API void mf_lua_leave(lua_State *L, int failed);
 
