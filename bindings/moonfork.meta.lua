@@ -69,7 +69,7 @@ function Process:get(timeout) end
 ---@return boolean
 function Process:is_alive() end
 
----Sends SIGTERM.
+---Sends SIGTERM, and SIGCONT so that a stopped process hears it.
 function Process:terminate() end
 
 ---Sends SIGKILL.

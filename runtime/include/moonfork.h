@@ -95,7 +95,8 @@ int mf_process_status(const mf_process *p);
 
 pid_t mf_process_pid(const mf_process *p);
 
-/* Sends a signal, if the child is still there: never to a pid that was used again. */
+/* Sends a signal, if the child is still there: never to a pid that was used again. SIGTERM is
+ * followed by SIGCONT, so that a stopped child hears it. */
 void mf_process_signal(mf_process *p, int signal);
 
 /* SIGTERM, then SIGKILL when the child still lives after `grace` seconds; then joins. */

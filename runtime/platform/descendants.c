@@ -4,6 +4,7 @@
 #include "pidfd.h"
 
 #include <dirent.h>
+#include <signal.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -47,7 +48,10 @@ void mf__descendants_forget(struct mf_descendants *d, int from)
 
 void mf__descendants_end(struct mf_descendants *d, int signal)
 {
-    for (int i = 0; i < d->count; i++)
+    for (int i = 0; i < d->count; i++) {
         syscall(SYS_pidfd_send_signal, d->pidfds[i], signal, NULL, 0);
+        if (signal == SIGTERM) /* a stopped program hears it when it goes on */
+            syscall(SYS_pidfd_send_signal, d->pidfds[i], SIGCONT, NULL, 0);
+    }
     mf__descendants_forget(d, 0);
 }

@@ -298,12 +298,20 @@ static bool has_its_pid(const mf_process *p)
     return wait_on(p, &info, WEXITED | WNOHANG | WNOWAIT) == 0;
 }
 
-static void send_signal(mf_process *p, int signal)
+static void send_one(mf_process *p, int signal)
 {
     if (p->pidfd >= 0)
         syscall(SYS_pidfd_send_signal, p->pidfd, signal, NULL, 0);
     else if (has_its_pid(p))
         kill(p->pid, signal);
+}
+
+/* A stopped process would hear SIGTERM when it goes on, and only then. */
+static void send_signal(mf_process *p, int signal)
+{
+    send_one(p, signal);
+    if (signal == SIGTERM)
+        send_one(p, SIGCONT);
 }
 
 /* Notes the programs of a process whose pid was its own all the time. */

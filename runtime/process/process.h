@@ -57,7 +57,8 @@ uint64_t mf__process_last_task(const mf_process *p);
 uint64_t mf__process_last_link(const mf_process *p);
 
 /* Sends a signal, if it is still there: never to a pid that was reused. SIGTERM and SIGKILL go to
- * the programs that it has started too. */
+ * the programs that it has started too, and a SIGCONT follows SIGTERM: a stopped process hears it.
+ */
 void mf_process_signal(mf_process *p, int signal);
 
 /* Ends a child: SIGTERM, and SIGKILL when it lives after the grace period; then joins. The programs

@@ -56,8 +56,8 @@ bool mf__wait_spin(mf_runtime *rt, const _Atomic uint64_t *word, uint64_t seen);
 /* Looks for deaths and runs the supervisors of this process, outside any wait. */
 void mf__wait_look_around(mf_runtime *rt);
 
-/* For a sleep that a signal ended: looks around if the last look was a while ago. Where signals come
- * faster than looks are due no sleep lasts to its end, and nobody would ever look. */
+/* For a sleep that a signal ended: looks around if the last look was a while ago. Where signals
+ * come faster than looks are due no sleep lasts to its end, and nobody would ever look. */
 void mf__wait_interrupted(mf_runtime *rt);
 
 #endif
