@@ -38,6 +38,21 @@ if(MF_FUZZ)
     endif()
 endif()
 
+# Unoptimised, so that a branch in the source is one in the program.
+if(MF_COVERAGE)
+    if(NOT CMAKE_C_COMPILER_ID STREQUAL "GNU" OR CMAKE_C_COMPILER_VERSION VERSION_LESS 12)
+        message(FATAL_ERROR "MF_COVERAGE needs gcc, 12 or later")
+    endif()
+    target_compile_options(mf_flags INTERFACE -O0 -g -fprofile-arcs -ftest-coverage
+        -fprofile-update=atomic -fprofile-info-section=mf_profiles -fdata-sections)
+    add_library(mf_coverage STATIC "${PROJECT_SOURCE_DIR}/spec/coverage/counters.c")
+    target_compile_definitions(mf_coverage PRIVATE _GNU_SOURCE)
+    target_link_libraries(mf_coverage PRIVATE gcov)
+    target_link_options(mf_flags INTERFACE
+        "LINKER:-u,mf_coverage_is_linked" "LINKER:-T,${PROJECT_SOURCE_DIR}/spec/coverage/counters.ld")
+    target_link_libraries(mf_flags INTERFACE mf_coverage)
+endif()
+
 # Symbols are looked up once at the start: a fresh child would pay for each again (a page fault and
 # a search; 70 us a child altogether).
 target_link_options(mf_flags INTERFACE "LINKER:-z,now")
