@@ -35,20 +35,32 @@ static mf_runtime ghost_of(const mf_runtime *rt, uint32_t index)
     return ghost;
 }
 
-/* rt acts for the slot that is cleaned. Every lock that the slot could have died in is visited
- * first, and only so far does the deadline reach: MF_ETIMEOUT leaves a state to begin again with.
- */
-static int clean(mf_runtime *rt, int64_t deadline)
+/* rt acts for the slot that is cleaned, here and below. Every lock that the slot could have died in
+ * is visited first, and only so far does the deadline reach: MF_ETIMEOUT leaves a state to begin
+ * again with. */
+static int visit(mf_runtime *rt, int64_t deadline)
 {
     if (settle_named(rt, &rt->self->busy, deadline) < 0 ||
         settle_named(rt, &rt->self->got, deadline) < 0 || mf__blocks_visit(rt, deadline) < 0 ||
         mf__objects_visit(rt, deadline) < 0)
         return MF_ETIMEOUT;
     MF_CRASH("death.clean.visited");
+    return 0;
+}
+
+static void recover(mf_runtime *rt)
+{
     mf__blocks_recover(rt);
     MF_CRASH("death.clean.recovered");
     mf__object_bereave_all(rt);
     MF_CRASH("death.clean.bereaved");
+}
+
+static int clean(mf_runtime *rt, int64_t deadline)
+{
+    if (visit(rt, deadline) < 0)
+        return MF_ETIMEOUT;
+    recover(rt);
     return 0;
 }
 
@@ -77,12 +89,39 @@ bool mf__death_give_up(mf_runtime *rt, uint32_t index)
     return mf__phase(state) == MF_SLOT_STARTING && give_up(rt, index, state, MF_FOREVER);
 }
 
-/* Settles a slot whose life word the caller holds. */
+/* Settles the children of a dead process, which no longer gets any. False while one of them lives.
+ */
+static bool settle_children(mf_runtime *rt, uint32_t index)
+{
+    bool all = true;
+    uint64_t dead = atomic_load(&mf__slot_at(rt, index)->state);
+    uint32_t top = atomic_load(&rt->arena->slot_top);
+    for (uint32_t i = 0; i < top; i++) {
+        uint64_t state = atomic_load(&mf__slot_at(rt, i)->state);
+        if (mf__parent(state) != (int)index ||
+            mf__parent_generation(state) != (mf__generation(dead) & 0xffff))
+            continue;
+        if (mf__phase(state) == MF_SLOT_LIVE)
+            all &= mf__death_settle(rt, i);
+        else if (mf__phase(state) == MF_SLOT_STARTING)
+            all &= give_up(rt, i, state, 1);
+    }
+    return all;
+}
+
+/* Settles a slot whose life word the caller holds. Its blocks may be in use by its children (the
+ * records that workers run) until the kernel has killed them too, a moment later than it releases
+ * the life word. Nobody else waits for the blocks; for its locks others do. */
 static bool claim(mf_runtime *rt, uint32_t index)
 {
     mf_runtime ghost = ghost_of(rt, index);
-    if (clean(&ghost, mf__now() + PATIENCE) < 0)
+    if (visit(&ghost, mf__now() + PATIENCE) < 0)
         return false;
+    if (!settle_children(rt, index)) {
+        mf__object_bereave_all(&ghost);
+        return false;
+    }
+    recover(&ghost);
     mf__slot_bury(rt, index);
     MF_CRASH("death.claim.buried");
     atomic_fetch_add(&rt->arena->deaths, 1);

@@ -8,11 +8,14 @@
  * with. Order of a claim, each part idempotent:
  *
  *   1. settle the object it was busy with (queue ends, sleepers are woken)
- *   2. blocks: allocator intents, the block in hand, all that it owned
- *   3. objects: pass its locks on, take it off the holders, go on destroying what it was destroying
- *   4. DEAD, for its parent to reap; FREE, when there is none
+ *   2. its children, whom the kernel is killing: theirs is settled before the dead one's blocks are
+ *      touched, which they may be working on (a pool's records). While one of them lives, only 4
+ *      is done, and the claim comes again at the next look
+ *   3. blocks: allocator intents, the block in hand, all that it owned
+ *   4. objects: pass its locks on, take it off the holders, go on destroying what it was destroying
+ *   5. DEAD, for its parent to reap; FREE, when there is none
  *
- * Its children are being killed by the kernel, and found like any other death. A slot of a child
+ * A slot of a child
  * that was starting, or that ended and was not reaped, is freed by whoever finds that the parent is
  * gone: until then nobody else touches it, and only under its life word.
  */

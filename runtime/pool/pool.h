@@ -11,7 +11,8 @@
  * settled exactly once, by the creator: DONE counts as finished, never begun goes back into the
  * queue, an item that was begun is tried again while its retries last, else it fails
  * (mf_job_failures) and the rest of the record goes back into the queue. If the creator dies, the
- * kernel kills the workers, and who settles that death frees what the pool owned.
+ * kernel kills the workers, and who settles that death frees what the pool owned when the last of
+ * them is dead.
  *
  * A forked child must not use its parent's pools.
  */

@@ -13,6 +13,7 @@
 #include <sched.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 
 static mf_runtime *rt;
@@ -200,6 +201,51 @@ static void the_death_of_a_child_takes_its_children_along(void)
     close_family();
 }
 
+/* As a child is for the moment between its parent's death and its own. */
+static int outlive_the_parent(mf_runtime *own, void *arg)
+{
+    pid_t pid = getpid();
+    prctl(PR_SET_PDEATHSIG, 0);
+    if (write(*(int *)arg, &pid, sizeof pid) != sizeof pid)
+        return 1;
+    return stay(own, arg);
+}
+
+static int have_a_child_and_a_block(mf_runtime *own, void *arg)
+{
+    mf_process *p;
+    struct mf_start s = {
+        .main = outlive_the_parent, .arg = arg, .keep_fds = arg, .keep_fd_count = 1};
+    if (!mf__block_new(own, 1000, own->slot) || mf_process_start(own, &s, &p) < 0)
+        return 1;
+    return stay(own, arg);
+}
+
+static void the_blocks_of_the_dead_stay_while_a_child_may_work_on_them(void)
+{
+    int fd[2];
+    pid_t child;
+    mf_process *p;
+    open_family();
+    CHECK(pipe(fd) == 0);
+    struct mf_start s = {
+        .main = have_a_child_and_a_block, .arg = &fd[1], .keep_fds = &fd[1], .keep_fd_count = 1};
+    CHECK(mf_process_start(rt, &s, &p) == 0);
+    CHECK(read(fd[0], &child, sizeof child) == sizeof child);
+    kill(mf_process_pid(p), SIGKILL); /* not the programs that it has started */
+    while (!mf__process_is_over(p))
+        sched_yield();
+    for (int i = 0; i < 3; i++)
+        CHECK(mf__death_check(rt) == 0 && mf_process_join(rt, p, 0) == MF_ETIMEOUT);
+    CHECK(mf__block_count(rt) == 1);
+    kill(child, SIGKILL);
+    end(p, -SIGKILL);
+    mf__death_check(rt); /* the child's slot, which has no parent any more */
+    close(fd[0]);
+    close(fd[1]);
+    close_family();
+}
+
 static void the_death_of_the_first_process_takes_all_along(void)
 {
     int fd[2];
@@ -383,6 +429,7 @@ int main(void)
     RUN(a_status_is_found_where_sigchld_is_ignored);
     RUN(a_status_is_found_where_somebody_else_reaped);
     RUN(the_death_of_a_child_takes_its_children_along);
+    RUN(the_blocks_of_the_dead_stay_while_a_child_may_work_on_them);
     RUN(the_death_of_the_first_process_takes_all_along);
     RUN(a_child_has_only_the_descriptors_that_it_is_to_keep);
     RUN(handlers_are_reset_and_the_mask_is_kept);
