@@ -31,6 +31,7 @@ struct text {
 struct reader {
     const uint8_t *at, *end;
     bool ok; /* false: the dump was not what it should be; all further reads give zeroes */
+    bool no_memory;
     mf_buffer *constants; /* struct text of the functions being read, outermost first */
     mf_bytecode_found *found;
     void *ctx;
@@ -101,7 +102,8 @@ static void take_constants(struct reader *r, struct function *f)
         case K_LONG: t = take_text(r); break;
         default: r->ok = false;
         }
-        r->ok = r->ok && mf__buffer_append(r->constants, &t, sizeof t);
+        r->no_memory = r->ok && !mf__buffer_append(r->constants, &t, sizeof t);
+        r->ok = r->ok && !r->no_memory;
     }
 }
 
@@ -207,8 +209,8 @@ static void take_function(struct reader *r, const int16_t *given, bool outermost
     r->constants->used = constants;
 }
 
-bool mf__bytecode_globals(const uint8_t *dump, size_t size, const int16_t environments[MF_UPVALUES],
-                          mf_buffer *scratch, mf_bytecode_found *found, void *ctx)
+int mf__bytecode_globals(const uint8_t *dump, size_t size, const int16_t environments[MF_UPVALUES],
+                         mf_buffer *scratch, mf_bytecode_found *found, void *ctx)
 {
     struct reader r = {.at = dump,
                        .end = dump + size,
@@ -221,16 +223,18 @@ bool mf__bytecode_globals(const uint8_t *dump, size_t size, const int16_t enviro
     double number;
 
     if (head == NULL || memcmp(head, header, sizeof header) != 0)
-        return false;
+        return MF_BYTECODE_UNKNOWN;
     head = take(&r, CHECK_NUMBERS);
     if (head == NULL)
-        return false;
+        return MF_BYTECODE_UNKNOWN;
     memcpy(&integer, head, sizeof integer);
     memcpy(&number, head + sizeof integer, sizeof number);
     take_byte(&r); /* number of upvalues, which the function repeats */
     if (integer != 0x5678 || number != 370.5)
-        return false;
+        return MF_BYTECODE_UNKNOWN;
     scratch->used = 0;
     take_function(&r, environments, true);
-    return r.ok && r.at == r.end;
+    if (r.no_memory)
+        return MF_BYTECODE_NOMEM;
+    return r.ok && r.at == r.end ? 0 : MF_BYTECODE_UNKNOWN;
 }

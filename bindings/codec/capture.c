@@ -89,14 +89,14 @@ static bool unchanged(lua_State *L)
 /* Encodes the value at `idx` as a capture; pushes the bytes, and the watch list or nil. */
 static void encode_capture(lua_State *L, mf_codec *c, int idx, const char *what)
 {
-    struct mf_encoder *e = mf__encoder_take(L, c, NULL); /* writes to e->own_out */
+    struct mf_encoder *e = mf__encoder_take(L, c);
     struct mf_link link = {.kind = what};
-    int top = lua_gettop(L);
+    int top = e->self;
 
     e->root = *what != '\0' ? &link : NULL;
     e->watching = true;
     mf__encode_message(e, idx, 1, what);
-    lua_pushlstring(L, (const char *)e->out->data, e->out->used);
+    lua_pushlstring(L, (const char *)e->out.data, e->out.used);
     if (e->complex) {
         lua_pushnil(L);
     } else {
@@ -111,7 +111,7 @@ static void encode_capture(lua_State *L, mf_codec *c, int idx, const char *what)
     }
     lua_rotate(L, top + 1, 2);
     lua_settop(L, top + 2);
-    e->root = NULL;
+    lua_rotate(L, top, -1);
     mf__encoder_give(e);
 }
 

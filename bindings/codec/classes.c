@@ -93,12 +93,13 @@ static void identify(struct mf_encoder *e, struct record *ret)
         return;
     }
     *ret = (struct record){e->codec->process_id, ++e->codec->last_class, 0};
-    set_record(L, e->codec, -1, ret, (const uint8_t *)"", 0);
     mf__codec_push(L, e->codec, MF_FIELD_CLASSES);
     push_key(L, e->codec, *ret);
     lua_pushvalue(L, -3);
     lua_rawset(L, -3);
     lua_pop(L, 1);
+    /* Last: a class with a record that is not found by its key would not be known at home. */
+    set_record(L, e->codec, -1, ret, (const uint8_t *)"", 0);
 }
 
 bool mf__encode_class(struct mf_encoder *e)
@@ -167,7 +168,7 @@ static bool encode_entry(struct mf_encoder *e)
 {
     lua_State *L = e->L;
     int idx = lua_gettop(L);
-    size_t start = e->out->used, size, known;
+    size_t start = e->out.used, size, known;
     uint8_t head[8 + 3 * MF_FORMAT_VARINT], *p = head;
     const uint8_t *bytes;
     struct record r;
@@ -178,19 +179,19 @@ static bool encode_entry(struct mf_encoder *e)
     } else {
         if (!encode_contents(e, idx))
             return false;
-        size = e->out->used - start;
-        if (r.version == 0 || size != known || memcmp(e->out->data + start, bytes, size) != 0) {
+        size = e->out.used - start;
+        if (r.version == 0 || size != known || memcmp(e->out.data + start, bytes, size) != 0) {
             r.version++;
-            set_record(L, e->codec, idx, &r, e->out->data + start, size);
+            set_record(L, e->codec, idx, &r, e->out.data + start, size);
         }
     }
     p = mf__put_raw(p, &r.owner, sizeof r.owner);
     p = mf__put_varint(p, r.serial);
     p = mf__put_varint(p, r.version);
-    p = mf__put_varint(p, e->out->used - start);
-    if (!mf__buffer_insert(e->out, start, (size_t)(p - head)))
+    p = mf__put_varint(p, e->out.used - start);
+    if (!mf__buffer_insert(&e->out, start, (size_t)(p - head)))
         mf__encode_fail(e, "not enough memory");
-    memcpy(e->out->data + start, head, (size_t)(p - head));
+    memcpy(e->out.data + start, head, (size_t)(p - head));
     lua_settop(L, idx - 1);
     return true;
 }
@@ -201,7 +202,7 @@ bool mf__encode_classes(struct mf_encoder *e)
     size_t body = e->body, size = 0;
 
     if (!lua_isnil(L, e->slots + 1 + MF_SLOT_CLASSES)) {
-        size = e->out->used - body;
+        size = e->out.used - body;
         for (int i = 1;; i++) {
             mf__encode_push_slot(e, MF_SLOT_CLASSES);
             lua_rawgeti(L, -1, i);

@@ -9,8 +9,30 @@
 #include "decode.h"
 #include "encode.h"
 #include "scalars.h"
+#include "standard.h"
 
 #include <lauxlib.h>
+
+/* Lua's own error for want of memory, or one that mf__encode_fail has put a path before. */
+static bool is_out_of_memory(lua_State *L, int status)
+{
+    static const char text[] = "not enough memory";
+    size_t size;
+    const char *said = lua_type(L, -1) == LUA_TSTRING ? lua_tolstring(L, -1, &size) : NULL;
+
+    return status == LUA_ERRMEM ||
+           (said != NULL && size >= sizeof text - 1 &&
+            memcmp(said + size - (sizeof text - 1), text, sizeof text - 1) == 0);
+}
+
+bool mf__codec_try(lua_State *L, int args, int results)
+{
+    int status = lua_pcall(L, args, results, 0);
+
+    if (status != LUA_OK && is_out_of_memory(L, status))
+        lua_error(L);
+    return status == LUA_OK;
+}
 
 void mf__codec_push(lua_State *L, mf_codec *c, enum mf_codec_field field)
 {
@@ -30,14 +52,8 @@ void mf__codec_set(lua_State *L, mf_codec *c, enum mf_codec_field field)
 static int finalise(lua_State *L)
 {
     mf_codec *c = lua_touserdata(L, 1);
-    struct mf_encoder *e = c->all;
 
-    while (e != NULL) {
-        struct mf_encoder *next = e->next;
-        mf__encoder_free(e);
-        e = next;
-    }
-    c->all = c->spare = NULL;
+    c->spare = NULL; /* the registry's is collected by itself */
     mf__modules_fini(&c->modules);
     return 0;
 }
@@ -72,6 +88,8 @@ mf_codec *mf__codec_new(lua_State *L, const struct mf_codec_hooks *hooks, uint64
     mf_codec *c;
 
     luaL_checkstack(L, LUA_MINSTACK, NULL);
+    if (!mf__standard_prepare())
+        luaL_error(L, "not enough memory");
     lua_createtable(L, MF_FIELD_FAILURE, 0);
     c = lua_newuserdatauv(L, sizeof *c, 0);
     memset(c, 0, sizeof *c);
@@ -95,8 +113,24 @@ mf_codec *mf__codec_new(lua_State *L, const struct mf_codec_hooks *hooks, uint64
     add_table(L, MF_FIELD_HOST, "v");
     add_table(L, MF_FIELD_CAPTURES, "k");
     add_table(L, MF_FIELD_LOADED, NULL);
+    lua_pushboolean(L, 0);
+    c->spare_place = luaL_ref(L, LUA_REGISTRYINDEX);
     lua_rawsetp(L, LUA_REGISTRYINDEX, c);
     return c;
+}
+
+/* Appends the message to `out`: as one step, so that an error leaves nothing there. */
+static void hand_over(struct mf_encoder *e, mf_buffer *out)
+{
+    mf_buffer old = *out;
+
+    if (old.used > 0) {
+        if (!mf__buffer_append(out, e->out.data, e->out.used))
+            mf__encode_fail(e, "not enough memory");
+        return;
+    }
+    *out = e->out;
+    e->out = old;
 }
 
 void mf__encode(lua_State *L, mf_codec *c, int first, int n, const char *what, mf_buffer *out)
@@ -112,10 +146,9 @@ void mf__encode(lua_State *L, mf_codec *c, int first, int n, const char *what, m
             break;
     }
     out->used = start;
-    e = mf__encoder_take(L, c, out);
-    e->places = n;
-    mf__encode_message(e, first, n, what);
-    lua_settop(L, e->slots);
+    e = mf__encode_private(L, c, first, n, what);
+    out->used = start; /* hooks may have used the buffer too */
+    hand_over(e, out);
     mf__encoder_give(e);
 }
 

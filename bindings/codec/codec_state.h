@@ -36,13 +36,24 @@ struct mf_codec {
     struct mf_codec_hooks hooks;
     uint64_t process_id;
     const void *globals;      /* address of _G */
-    struct mf_encoder *spare; /* encoders not in use */
-    struct mf_encoder *all;   /* all of them; freed with the codec */
+    struct mf_encoder *spare; /* an encoder that is not in use, or NULL; */
+    int spare_place;          /* the registry keeps it there: see mf__encoder_take */
     struct mf_modules modules;
     uint64_t last_class, last_serial; /* given out */
     uint64_t clock;
     struct mf_loaded loaded[MF_LOADED_FUNCTIONS];
 };
+
+/* lua_checkstack has refused: because Lua's stack is as large as it may be, not for want of memory?
+   By the part of it that the running function has. */
+static inline bool mf__stack_is_full(lua_State *L)
+{
+    return lua_gettop(L) > LUAI_MAXSTACK / 2;
+}
+
+/* lua_pcall for code whose failure is an answer: false, with the error at the top. But when memory
+   has run out, that is no answer, and is raised. */
+bool mf__codec_try(lua_State *L, int args, int results);
 
 /* Pushes a field of the codec's registry table. */
 void mf__codec_push(lua_State *L, mf_codec *c, enum mf_codec_field field);

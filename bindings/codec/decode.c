@@ -27,6 +27,18 @@ static bool corrupt(struct mf_decoder *d)
     return mf__decode_fail(d, MF_DECODE_CORRUPT);
 }
 
+/* lua_checkstack has refused. */
+static bool stack_failed(struct mf_decoder *d)
+{
+    return mf__decode_fail(d, mf__stack_is_full(d->L) ? MF_DECODE_DEEP : MF_DECODE_NOMEM);
+}
+
+/* Makes room on Lua's stack for what another level needs. */
+static bool deepen(struct mf_decoder *d)
+{
+    return lua_checkstack(d->L, LUA_MINSTACK) || stack_failed(d);
+}
+
 bool mf__decode_failed(struct mf_decoder *d)
 {
     mf__codec_set(d->L, d->codec, MF_FIELD_FAILURE);
@@ -139,10 +151,8 @@ static enum outcome open_table(struct mf_decoder *d, bool has_class, bool shared
     uint8_t hint;
     int table = lua_gettop(L) + 1;
 
-    if (!lua_checkstack(L, LUA_MINSTACK)) {
-        mf__decode_fail(d, MF_DECODE_DEEP);
+    if (!deepen(d))
         return FAILED;
-    }
     lua_pushnil(L);
     if (has_class && !mf__decode_value(d))
         return FAILED;
@@ -352,8 +362,10 @@ bool mf__decode_value(struct mf_decoder *d)
 
     if (mf__push_scalar(d->L, &d->at, d->end))
         return true;
-    if (++d->level > MF_FORMAT_LEVELS || !lua_checkstack(d->L, LUA_MINSTACK))
+    if (++d->level > MF_FORMAT_LEVELS)
         return mf__decode_fail(d, MF_DECODE_DEEP);
+    if (!deepen(d))
+        return false;
     outcome = begin_value(d);
     while (outcome == OPENED && d->depth > floor) {
         size_t depth = d->depth;
@@ -387,7 +399,7 @@ bool mf__decode_open(struct mf_decoder *d, lua_State *L, mf_codec *c, const uint
     d->error = 0;
     d->inner = false;
     if (!lua_checkstack(L, MF_DECODE_SLOTS + LUA_MINSTACK))
-        return mf__decode_fail(d, MF_DECODE_DEEP);
+        return stack_failed(d);
     lua_settop(L, d->slots + MF_DECODE_SLOTS);
     return true;
 }
@@ -424,9 +436,7 @@ bool mf__decode_body(struct mf_decoder *d, int *count)
             if (!mf__decode_global(d))
                 return false;
         } else {
-            if (!lua_checkstack(d->L, LUA_MINSTACK))
-                return mf__decode_fail(d, MF_DECODE_DEEP);
-            if (!mf__decode_value(d))
+            if (!deepen(d) || !mf__decode_value(d))
                 return false;
             ++*count;
         }

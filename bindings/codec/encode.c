@@ -48,10 +48,9 @@ static void open_frame(struct mf_encoder *e)
     mf__encode_varint(e, list);
     f = &e->frames[e->depth];
     *f = (struct mf_frame){.table = lua_gettop(L), .listing = list > 0, .next = 1, .list = list};
-    f->hint = e->out->used;
+    f->hint = e->out.used;
     mf__encode_tag(e, 0);
-    if (!lua_checkstack(L, LUA_MINSTACK))
-        mf__encode_fail(e, "nested too deeply");
+    mf__encode_deepen(e);
     lua_pushnil(L);
     e->depth++;
 }
@@ -65,7 +64,7 @@ static void close_frame(struct mf_encoder *e)
         mf__encode_tag(e, MF_TAG_END);
     if (f->pairs > 0) {
         uint8_t log2 = f->pairs > 1 ? (uint8_t)(64 - __builtin_clzll(f->pairs - 1)) : 0;
-        e->out->data[f->hint] = (uint8_t)(1 + log2);
+        e->out.data[f->hint] = (uint8_t)(1 + log2);
         mf__encode_tag(e, MF_TAG_END);
     }
     e->depth--;
@@ -142,7 +141,7 @@ static inline bool put_in_run(lua_State *L, int run, uint8_t **p)
 static bool encode_run(struct mf_encoder *e, struct mf_frame *f, int run)
 {
     lua_State *L = e->L;
-    mf_buffer *out = e->out;
+    mf_buffer *out = &e->out;
     int key = f->table + 1;
     unsigned count = 0;
     bool more = true;
@@ -191,7 +190,7 @@ static bool in_list(struct mf_encoder *e, struct mf_frame *f)
 /* Writes the key under the value at the top. */
 static bool encode_key(struct mf_encoder *e)
 {
-    if (mf__put_scalar(e->L, -2, e->out))
+    if (mf__put_scalar(e->L, -2, &e->out))
         return true;
     lua_pushvalue(e->L, -2);
     return mf__encode_part(e, "key", NULL);
@@ -226,7 +225,7 @@ static bool encode_entry(struct mf_encoder *e)
     } else {
         f->next++;
     }
-    if (mf__put_scalar(L, -1, e->out)) {
+    if (mf__put_scalar(L, -1, &e->out)) {
         lua_pop(L, 1);
         return true;
     }
@@ -293,7 +292,7 @@ static bool encode_top(struct mf_encoder *e)
     case LUA_TTHREAD:
         mf__encode_fail(e, "cannot send a coroutine; send the function and start it there");
     default:
-        if (!mf__put_scalar(L, -1, e->out))
+        if (!mf__put_scalar(L, -1, &e->out))
             mf__encode_fail(e, "not enough memory");
         lua_pop(L, 1);
         return true;
@@ -305,8 +304,9 @@ bool mf__encode_value(struct mf_encoder *e)
     size_t floor = e->depth;
     bool done;
 
-    if (++e->level > MF_FORMAT_LEVELS || !lua_checkstack(e->L, LUA_MINSTACK))
+    if (++e->level > MF_FORMAT_LEVELS)
         mf__encode_fail(e, "nested too deeply");
+    mf__encode_deepen(e);
     done = encode_top(e);
     while (done && e->depth > floor)
         done = encode_entry(e);
@@ -346,13 +346,11 @@ void mf__encode_message(struct mf_encoder *e, int first, int n, const char *what
 
     e->what = what;
     e->slots = lua_gettop(L);
-    if (!lua_checkstack(L, MF_SLOTS + LUA_MINSTACK))
-        mf__encode_fail(e, "not enough memory");
     do {
         lua_settop(L, e->slots);
         lua_pushliteral(L, "__index");
         lua_settop(L, e->slots + MF_SLOTS);
-        e->out->used = e->start;
+        e->out.used = 0;
         e->depth = 0;
         e->link = e->root;
         e->level = 0;
@@ -363,10 +361,12 @@ void mf__encode_message(struct mf_encoder *e, int first, int n, const char *what
 
 struct mf_encoder *mf__encode_private(lua_State *L, mf_codec *c, int first, int n, const char *what)
 {
-    struct mf_encoder *e = mf__encoder_take(L, c, NULL);
+    struct mf_encoder *e;
 
+    first = lua_absindex(L, first);
+    e = mf__encoder_take(L, c);
     e->places = n;
-    mf__encode_message(e, lua_absindex(L, first), n, what);
+    mf__encode_message(e, first, n, what);
     lua_settop(L, e->slots);
     return e;
 }

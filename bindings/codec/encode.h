@@ -56,9 +56,8 @@ enum { MF_ENVIRONMENTS = 16 };
 struct mf_encoder {
     lua_State *L;
     mf_codec *codec;
-    mf_buffer *out;
-    size_t start; /* offset in `out` of the message, */
-    size_t body;  /* and of the body that is being written */
+    mf_buffer out; /* the message; owned, as the scratch buffer of bytecode.c below */
+    size_t body;   /* offset in `out` of the body that is being written */
     struct mf_identity map;
     struct mf_frame *frames; /* owned; `depth` of `frames_size` are in use */
     size_t depth, frames_size;
@@ -69,15 +68,14 @@ struct mf_encoder {
     int level;                  /* nesting of mf__encode_value */
     const char *what;
     int place, places; /* which of how many values, for the path */
+    int self;          /* stack index of the encoder itself, while it is in use */
     int slots;         /* stack index below the reserved slots */
     bool modules_seen; /* package.loaded was compared during this message */
     bool watching;     /* a capture: record what it depends on */
     bool complex;      /* it depends on more than scalars and names */
     struct mf_environment environments[MF_ENVIRONMENTS]; /* of the functions of this body */
     int environment_count;
-    mf_buffer own_out; /* `out` of messages that are copied on: captures, stream items */
-    mf_buffer scratch; /* of bytecode.c */
-    struct mf_encoder *next_spare, *next;
+    mf_buffer scratch;
 };
 
 /* Writes the value at the top and pops it. */
@@ -114,21 +112,26 @@ uint32_t mf__encode_handle(struct mf_encoder *e, uint64_t handle);
 /* Pushes the reserved slot's value; makes it a table first if it is nil. */
 void mf__encode_push_slot(struct mf_encoder *e, enum mf_encode_slot slot);
 
-/* Raises the error "path: text" after giving the encoder back. */
+/* Makes room on Lua's stack for what another level needs, or raises. */
+void mf__encode_deepen(struct mf_encoder *e);
+
+/* Raises the error "path: text". */
 _Noreturn void mf__encode_fail(struct mf_encoder *e, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 
-/* Takes an encoder from the codec, for `out` or (NULL) for its own buffer, and gives it back. */
-struct mf_encoder *mf__encoder_take(lua_State *L, mf_codec *c, mf_buffer *out);
+/* Takes an encoder from the codec: pushes it, as a userdata. An error on the way leaves it to the
+   garbage collector. */
+struct mf_encoder *mf__encoder_take(lua_State *L, mf_codec *c);
+
+/* Gives it back, and pops it: it is at the top. */
 void mf__encoder_give(struct mf_encoder *e);
 
-/* Writes n values as one message of the encoder's `out`, with all that belongs to it. The stack
-   above the reserved slots is the caller's to clear; the encoder its to give back. */
+/* Writes n values as one message in e->out, with all that belongs to it. The stack above the
+   reserved slots is the caller's to clear; the encoder its to give back. */
 void mf__encode_message(struct mf_encoder *e, int first, int n, const char *what);
 
-/* Encodes into a buffer of the encoder's own (e->out), valid until the caller gives it back. */
+/* Encodes into e->out, valid until the caller gives the encoder back, which this has pushed. */
 struct mf_encoder *mf__encode_private(lua_State *L, mf_codec *c, int first, int n,
                                       const char *what);
-void mf__encoder_free(struct mf_encoder *e);
 
 #endif

@@ -13,27 +13,56 @@
 
 enum { PATH_SIZE = 800, PATH_ENDS = 6 };
 
-struct mf_encoder *mf__encoder_take(lua_State *L, mf_codec *c, mf_buffer *out)
+enum { OUT_KEPT = 1 << 20 }; /* a buffer that has grown beyond this is given back after use */
+
+static int finalise(lua_State *L)
+{
+    struct mf_encoder *e = lua_touserdata(L, 1);
+
+    mf__identity_fini(&e->map);
+    free(e->frames);
+    free(e->handles);
+    e->frames = NULL;
+    e->handles = NULL;
+    mf__buffer_fini(&e->out);
+    mf__buffer_fini(&e->scratch);
+    return 0;
+}
+
+static struct mf_encoder *new_encoder(lua_State *L)
+{
+    struct mf_encoder *e = lua_newuserdatauv(L, sizeof *e, 0);
+
+    memset(e, 0, sizeof *e);
+    lua_createtable(L, 0, 1);
+    lua_pushcfunction(L, finalise);
+    lua_setfield(L, -2, "__gc");
+    lua_setmetatable(L, -2);
+    return e;
+}
+
+/*
+ * The encoder stands on the stack while it is in use, and in the registry while it is not: one that
+ * an error took out of its message is garbage. A nested message, sent by a __mf_encode hook or a
+ * finaliser, finds none in the registry and makes another.
+ */
+struct mf_encoder *mf__encoder_take(lua_State *L, mf_codec *c)
 {
     struct mf_encoder *e = c->spare;
 
+    luaL_checkstack(L, MF_SLOTS + LUA_MINSTACK, "a message");
     if (e != NULL) {
-        c->spare = e->next_spare;
+        lua_rawgeti(L, LUA_REGISTRYINDEX, c->spare_place);
+        lua_pushboolean(L, 0); /* not nil: the place stays, and giving back needs no memory */
+        lua_rawseti(L, LUA_REGISTRYINDEX, c->spare_place);
+        c->spare = NULL;
     } else {
-        e = calloc(1, sizeof *e);
-        if (e == NULL)
-            luaL_error(L, "not enough memory");
-        e->next = c->all;
-        c->all = e;
-    }
-    if (out == NULL) {
-        out = &e->own_out;
-        out->used = 0;
+        e = new_encoder(L);
     }
     e->L = L;
     e->codec = c;
-    e->out = out;
-    e->start = out->used;
+    e->self = lua_gettop(L);
+    e->out.used = 0;
     e->place = e->places = 0;
     e->depth = 0;
     e->link = e->root = NULL;
@@ -42,25 +71,14 @@ struct mf_encoder *mf__encoder_take(lua_State *L, mf_codec *c, mf_buffer *out)
     return e;
 }
 
-/*
- * An encoder that a Lua error (out of memory inside the Lua API) took out of its message is not
- * given back: it stays on the list of all and is freed with the codec. A nested message, sent by a
- * __mf_encode hook or a finaliser, takes another one.
- */
 void mf__encoder_give(struct mf_encoder *e)
 {
-    e->next_spare = e->codec->spare;
-    e->codec->spare = e;
-}
+    mf_codec *c = e->codec;
 
-void mf__encoder_free(struct mf_encoder *e)
-{
-    mf__identity_fini(&e->map);
-    free(e->frames);
-    free(e->handles);
-    mf__buffer_fini(&e->own_out);
-    mf__buffer_fini(&e->scratch);
-    free(e);
+    if (e->out.size > OUT_KEPT)
+        mf__buffer_fini(&e->out);
+    lua_rawseti(e->L, LUA_REGISTRYINDEX, c->spare_place);
+    c->spare = e;
 }
 
 /* Appends to a path that may be cut off. */
@@ -164,8 +182,6 @@ void mf__encode_fail(struct mf_encoder *e, const char *format, ...)
         path_add(path, &used, "%s", e->what);
     depth = path_add_links(e, e->link, 0, path, &used);
     path_add_frames(e, depth, e->depth, path, &used);
-    e->out->used = e->start;
-    mf__encoder_give(e);
     lua_checkstack(L, LUA_MINSTACK);
     lua_pushfstring(L, "%s: ", path);
     va_start(args, format);
@@ -176,31 +192,38 @@ void mf__encode_fail(struct mf_encoder *e, const char *format, ...)
     abort(); /* not reached: lua_error does not return */
 }
 
+void mf__encode_deepen(struct mf_encoder *e)
+{
+    if (!lua_checkstack(e->L, LUA_MINSTACK))
+        mf__encode_fail(e, "%s",
+                        mf__stack_is_full(e->L) ? "nested too deeply" : "not enough memory");
+}
+
 /* Makes room in `out`, or raises. */
 static uint8_t *room(struct mf_encoder *e, size_t size)
 {
-    if (!mf__buffer_reserve(e->out, size))
+    if (!mf__buffer_reserve(&e->out, size))
         mf__encode_fail(e, "not enough memory");
-    return e->out->data + e->out->used;
+    return e->out.data + e->out.used;
 }
 
 void mf__encode_bytes(struct mf_encoder *e, const void *bytes, size_t size)
 {
     room(e, size);
-    mf__buffer_append(e->out, bytes, size);
+    mf__buffer_append(&e->out, bytes, size);
 }
 
 void mf__encode_tag(struct mf_encoder *e, int tag)
 {
     *room(e, 1) = (uint8_t)tag;
-    e->out->used++;
+    e->out.used++;
 }
 
 void mf__encode_varint(struct mf_encoder *e, uint64_t v)
 {
     uint8_t *p = room(e, MF_FORMAT_VARINT);
 
-    e->out->used += (size_t)(mf__put_varint(p, v) - p);
+    e->out.used += (size_t)(mf__put_varint(p, v) - p);
 }
 
 void mf__encode_name(struct mf_encoder *e, const char *name, size_t size)
@@ -222,12 +245,12 @@ bool mf__encode_reference(struct mf_encoder *e, const void *object)
     if (slot == NULL)
         mf__encode_fail(e, "not enough memory");
     if (entered) {
-        slot->offset = e->out->used - e->body;
+        slot->offset = e->out.used - e->body;
         return false;
     }
     if (slot->open)
         mf__encode_fail(e, "an object refers to itself through its __mf_encode");
-    e->out->data[e->body + slot->offset] |= MF_FORMAT_SHARED;
+    e->out.data[e->body + slot->offset] |= MF_FORMAT_SHARED;
     mf__encode_tag(e, MF_TAG_REF);
     mf__encode_varint(e, slot->offset);
     return true;
@@ -236,7 +259,7 @@ bool mf__encode_reference(struct mf_encoder *e, const void *object)
 void mf__encode_begin_body(struct mf_encoder *e)
 {
     mf__identity_clear(&e->map);
-    e->body = e->out->used;
+    e->body = e->out.used;
     e->handle_base = e->handle_count;
     e->environment_count = 0;
 }
@@ -253,9 +276,9 @@ void mf__encode_header(struct mf_encoder *e, size_t body, uint32_t first, size_t
     p = mf__put_varint(p, count);
     p = mf__put_varint(p, body_size);
     size = (size_t)(p - head);
-    if (!mf__buffer_insert(e->out, body, size + count * sizeof *e->handles))
+    if (!mf__buffer_insert(&e->out, body, size + count * sizeof *e->handles))
         mf__encode_fail(e, "not enough memory");
-    p = mf__put_raw(e->out->data + body, head, size);
+    p = mf__put_raw(e->out.data + body, head, size);
     if (count > 0)
         memcpy(p, e->handles + first, count * sizeof *e->handles);
 }

@@ -36,7 +36,7 @@ static void push_global(lua_State *L, int idx)
     lua_insert(L, -2);
     lua_pushvalue(L, idx);
     lua_insert(L, -2);
-    if (lua_pcall(L, 2, 1, 0) != LUA_OK) {
+    if (!mf__codec_try(L, 2, 1)) {
         lua_pop(L, 1);
         lua_pushnil(L);
     }
@@ -85,7 +85,7 @@ int mf__encode_environment_of(struct mf_encoder *e, const char *name)
 void mf__encode_environment(struct mf_encoder *e, int number)
 {
     struct mf_environment *environment = &e->environments[number];
-    size_t offset = e->out->used - e->body;
+    size_t offset = e->out.used - e->body;
 
     /* The table itself may also stand in the message as a value: this is another address. */
     if (mf__encode_reference(e, (const char *)environment->table + 1))
@@ -178,7 +178,7 @@ static bool encode_global(struct mf_encoder *e, int number, const char *name, si
     struct mf_environment *environment = &e->environments[number];
 
     environment->own = true;
-    e->out->data[e->body + environment->offset + 1] = 1;
+    e->out.data[e->body + environment->offset + 1] = 1;
     mf__encode_tag(e, MF_TAG_GLOBAL);
     mf__encode_varint(e, environment->offset);
     mf__encode_name(e, name, size);

@@ -39,23 +39,23 @@ static int dump_part(lua_State *L, const void *bytes, size_t size, void *ctx)
     struct mf_encoder *e = ctx;
 
     (void)L;
-    return mf__buffer_append(e->out, bytes, size) ? 0 : 1;
+    return mf__buffer_append(&e->out, bytes, size) ? 0 : 1;
 }
 
 /* Writes the bytecode of the function at the top after its size. */
 static void encode_bytecode(struct mf_encoder *e)
 {
-    size_t start = e->out->used, size;
+    size_t start = e->out.used, size;
     uint32_t written = 0;
 
     mf__encode_bytes(e, &written, SIZE_OF_SIZE);
     if (lua_dump(e->L, dump_part, e, 0) != 0)
         mf__encode_fail(e, "not enough memory");
-    size = e->out->used - start - SIZE_OF_SIZE;
+    size = e->out.used - start - SIZE_OF_SIZE;
     if (size > UINT32_MAX)
         mf__encode_fail(e, "cannot send a function of over 4 GiB");
     written = (uint32_t)size;
-    memcpy(e->out->data + start, &written, SIZE_OF_SIZE);
+    memcpy(e->out.data + start, &written, SIZE_OF_SIZE);
 }
 
 /* Tells which upvalues of the function at the top are environments; answers their number. */
@@ -80,12 +80,16 @@ static void on_global(void *ctx, int environment, const char *name, size_t size)
 /* Finds the globals that the bytecode at `start` in `out` reads. */
 static void find_globals(struct mf_encoder *e, size_t start, const int16_t *environments)
 {
-    const uint8_t *dump = e->out->data + start + SIZE_OF_SIZE;
-    size_t size = e->out->used - start - SIZE_OF_SIZE;
+    const uint8_t *dump = e->out.data + start + SIZE_OF_SIZE;
+    size_t size = e->out.used - start - SIZE_OF_SIZE;
+    int error;
 
     if (e->environment_count == 0)
         return;
-    if (!mf__bytecode_globals(dump, size, environments, &e->scratch, on_global, e))
+    error = mf__bytecode_globals(dump, size, environments, &e->scratch, on_global, e);
+    if (error == MF_BYTECODE_NOMEM)
+        mf__encode_fail(e, "not enough memory");
+    if (error < 0)
         mf__encode_fail(e, "cannot find the globals of a function: this Lua's bytecode is of an "
                            "unknown kind");
 }
@@ -118,7 +122,7 @@ bool mf__encode_function(struct mf_encoder *e)
     if (!mf__encode_reference(e, lua_topointer(L, -1))) {
         count = find_environments(e, environments);
         mf__encode_tag(e, MF_TAG_FUNCTION);
-        start = e->out->used;
+        start = e->out.used;
         encode_bytecode(e);
         find_globals(e, start, environments);
         mf__encode_tag(e, count);

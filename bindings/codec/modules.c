@@ -103,7 +103,7 @@ static bool on_path(lua_State *L, const char *name, const char *field)
     lua_getfield(L, top, "searchpath");
     lua_pushstring(L, name);
     lua_getfield(L, top, field);
-    if (lua_isstring(L, -1) && lua_pcall(L, 2, 1, 0) == LUA_OK)
+    if (lua_isstring(L, -1) && mf__codec_try(L, 2, 1))
         found = lua_isstring(L, -1);
     lua_settop(L, top);
     return found;
@@ -118,7 +118,7 @@ static bool has_searcher(lua_State *L, const char *name)
     if (lua_getfield(L, top, "searchers") == LUA_TTABLE) {
         for (int i = 1; !found && lua_rawgeti(L, top + 1, i) != LUA_TNIL; i++) {
             lua_pushstring(L, name);
-            found = lua_pcall(L, 1, 1, 0) == LUA_OK && lua_isfunction(L, -1);
+            found = mf__codec_try(L, 1, 1) && lua_isfunction(L, -1);
             lua_settop(L, top + 1);
         }
     }
@@ -275,6 +275,7 @@ bool mf__modules_look(struct mf_encoder *e)
     struct mf_modules *m = &e->codec->modules;
     lua_State *L = e->L;
     bool ok, differs;
+    size_t seen;
 
     if (e->modules_seen)
         return true;
@@ -282,17 +283,18 @@ bool mf__modules_look(struct mf_encoder *e)
     luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);
     differs = changed(L, m, &ok);
     if (differs) {
+        seen = m->seen.used;
+        m->seen.used = 0; /* until all is added, which may raise: look again next time */
         m->used = 0;
         m->names.used = 0;
         if (m->size > 0)
             memset(m->entries, 0, m->size * sizeof *m->entries);
         ok = ok && add_modules(L, e->codec);
+        if (!ok)
+            mf__encode_fail(e, "not enough memory");
+        m->seen.used = seen;
     }
     lua_pop(L, 1);
-    if (!ok) {
-        m->seen.used = 0; /* incomplete: look again next time */
-        mf__encode_fail(e, "not enough memory");
-    }
     return !differs;
 }
 

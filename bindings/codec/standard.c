@@ -99,15 +99,14 @@ static int collect(lua_State *L)
     return 0;
 }
 
-/* The table, made if it is not there; NULL: no memory. */
-static struct standard *get_names(void)
+bool mf__standard_prepare(void)
 {
     struct standard *names = atomic_load(&the_names), *expected = NULL;
     lua_State *fresh;
     bool made;
 
     if (names != NULL)
-        return names;
+        return true;
     names = calloc(1, sizeof *names);
     fresh = luaL_newstate();
     made = names != NULL && fresh != NULL;
@@ -119,23 +118,21 @@ static struct standard *get_names(void)
     if (fresh != NULL)
         lua_close(fresh);
     if (made && atomic_compare_exchange_strong(&the_names, &expected, names))
-        return names;
+        return true;
     free(names); /* no memory, or another thread was first */
-    return expected;
+    return expected != NULL;
 }
 
 const char *mf__standard_name(lua_CFunction function)
 {
-    struct standard *names = get_names();
-    struct entry key = {.function = function};
-    struct entry *found = NULL;
+    struct standard *names = atomic_load(&the_names);
+    struct entry key = {.function = function}, *found;
 
-    if (names != NULL && !names->sorted) {
+    if (!names->sorted) {
         qsort(names->entries, names->count, sizeof *names->entries, by_function);
         names->sorted = true;
     }
-    if (names != NULL)
-        found = bsearch(&key, names->entries, names->count, sizeof key, by_function);
+    found = bsearch(&key, names->entries, names->count, sizeof key, by_function);
     return found ? found->name : NULL;
 }
 
@@ -173,9 +170,9 @@ static void push_field(lua_State *L, const struct entry *e)
 
 bool mf__standard_push(lua_State *L, const char *name, size_t size)
 {
-    struct standard *names = get_names();
+    struct standard *names = atomic_load(&the_names);
 
-    for (size_t i = 0; names != NULL && i < names->count; i++) {
+    for (size_t i = 0; i < names->count; i++) {
         struct entry *e = &names->entries[i];
         if (strlen(e->name) == size && memcmp(e->name, name, size) == 0) {
             if (e->bare)

@@ -3,7 +3,7 @@
  * name. May include: Lua and libc.
  *
  * The names come from a fresh Lua state, so that what a script replaced is told from the original
- * by its C function. The table is made at the first question, never changes, and serves the whole
+ * by its C function. The table is made with the first codec, never changes, and serves the whole
  * process: a forked child inherits it. It is freed when the library is unloaded.
  */
 #ifndef MF_STANDARD_H
@@ -13,6 +13,9 @@
 #include <stddef.h>
 
 #include <lua.h>
+
+/* Makes the table, if it is not there: before all that follow. False: no memory. */
+bool mf__standard_prepare(void);
 
 /* The name of `function` ("print", "string.format"), or NULL: it is not a standard one. */
 const char *mf__standard_name(lua_CFunction function);

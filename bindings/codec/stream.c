@@ -129,19 +129,19 @@ static int put_message(lua_State *L, mf_codec *c, struct mf_stream_writer *w, in
                        enum mf_stream_kind kind)
 {
     struct mf_encoder *e = mf__encode_private(L, c, first, n, w->what ? w->what : "value");
-    uint32_t size = (uint32_t)e->out->used;
+    uint32_t size = (uint32_t)e->out.used;
     int error;
 
-    if (e->out->used > UINT32_MAX)
+    if (e->out.used > UINT32_MAX)
         mf__encode_fail(e, "cannot send an item of over 4 GiB");
     mf__stream_close_run(w);
-    error = make_room(w, HEAD + e->out->used);
+    error = make_room(w, HEAD + e->out.used);
     if (error == 0) {
         *w->at = kind == MF_STREAM_ERROR ? ITEM_ERROR : ITEM_VALUES;
         memcpy(w->at + 1, &size, sizeof size);
         w->message = w->at + HEAD;
         w->message_size = size;
-        memcpy(w->at + HEAD, e->out->data, size);
+        memcpy(w->at + HEAD, e->out.data, size);
         w->at += HEAD + size;
     }
     mf__encoder_give(e);
