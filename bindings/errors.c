@@ -126,7 +126,10 @@ static void push_text(lua_State *L)
         lua_pop(L, 1);
         lua_pushcfunction(L, tolstring);
         lua_pushvalue(L, 1);
-        if (lua_pcall(L, 1, 1, 0) == LUA_OK)
+        int status = lua_pcall(L, 1, 1, 0);
+        if (status == LUA_ERRMEM)
+            lua_error(L);
+        if (status == LUA_OK)
             return;
         lua_pop(L, 1);
     }
@@ -164,6 +167,8 @@ static int try_encode(lua_State *L, mf_buffer *out)
     lua_pushvalue(L, -2);
     lua_pushlightuserdata(L, out);
     int status = lua_pcall(L, 2, 0, 0);
+    if (status == LUA_ERRMEM) /* whatever is left out: it is not the value that cannot be sent */
+        lua_error(L);
     if (status != LUA_OK)
         lua_pop(L, 1);
     return status;

@@ -13,16 +13,18 @@ static int acquire(lua_State *L, mf_lua *lua, mf_lock *lock, int64_t deadline)
     int32_t pid;
     int64_t until;
     int rc;
+    lua_pushboolean(L, 1);
+    lua_pushliteral(L, "abandoned"); /* before: nothing may raise once the lock is held */
     do {
         until = mf__lua_slice(deadline);
         rc = mf_lock_acquire(lua->rt, lock, until, &pid);
     } while (mf__lua_goes_on(L, rc, until, deadline));
     if (rc < 0)
         return mf__lua_fail(L, rc);
-    lua_pushboolean(L, 1);
-    if (rc == 0)
+    if (rc == 0) {
+        lua_pop(L, 1);
         return 1;
-    lua_pushliteral(L, "abandoned");
+    }
     return 2;
 }
 

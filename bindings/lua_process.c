@@ -58,7 +58,6 @@ void mf__lua_process_set_running(lua_State *L, int idx, struct process *s, bool 
 {
     if (s->listed == running)
         return;
-    s->listed = running;
     idx = lua_absindex(L, idx);
     push_children(L);
     lua_pushvalue(L, idx);
@@ -66,7 +65,8 @@ void mf__lua_process_set_running(lua_State *L, int idx, struct process *s, bool 
         lua_pushboolean(L, 1);
     else
         lua_pushnil(L);
-    lua_rawset(L, -3);
+    lua_rawset(L, -3); /* raises for want of memory, but not when it takes away */
+    s->listed = running;
     lua_pop(L, 1);
 }
 

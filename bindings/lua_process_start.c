@@ -169,16 +169,14 @@ static const int *push_fds(lua_State *L, int spec, size_t *ret_n)
 }
 
 /* Pushes memory with the handles that the child is to hold. */
-static const uint64_t *push_handles(lua_State *L, mf_lua *lua, const struct mf_function *target,
-                                    size_t args, uint64_t result, uint32_t *ret_n)
+static const uint64_t *push_handles(lua_State *L, const struct mf_target *job, uint32_t *ret_n)
 {
-    const mf_buffer *b = &lua->scratch;
-    uint32_t n = mf__message_handles(target->bytes, target->size, NULL, 0);
-    uint32_t more = mf__message_handles(b->data + args, b->used - args, NULL, 0);
+    uint32_t n = mf__message_handles(job->target, job->target_size, NULL, 0);
+    uint32_t more = mf__message_handles(job->args, job->args_size, NULL, 0);
     uint64_t *handles = lua_newuserdatauv(L, (n + more + 1) * sizeof *handles, 0);
-    mf__message_handles(target->bytes, target->size, handles, n);
-    mf__message_handles(b->data + args, b->used - args, handles + n, more);
-    handles[n + more] = result;
+    mf__message_handles(job->target, job->target_size, handles, n);
+    mf__message_handles(job->args, job->args_size, handles + n, more);
+    handles[n + more] = job->result;
     *ret_n = n + more + 1;
     return handles;
 }
@@ -221,28 +219,29 @@ static void start(lua_State *L, mf_lua *lua, struct process *s)
     int queue = lua_gettop(L);
     job.result = result->handle;
     mf__lua_prepare(L, lua);
-    size_t args = lua->scratch.used;
     int n = push_arguments(L, spec);
+    lua->scratch.used = 0;
+    mf__encode(L, lua->codec, lua_gettop(L) - n + 1, n, "args", &lua->scratch);
+    job.args_size = lua->scratch.used;
+    job.args = (const uint8_t *)lua_pushlstring(L, (const char *)lua->scratch.data, job.args_size);
     lua_getfield(L, spec, "target");
     mf__function_capture(L, lua->codec, lua_gettop(L), "target", &target);
-    mf__encode(L, lua->codec, lua_gettop(L) - n, n, "args", &lua->scratch);
-    job.args_size = lua->scratch.used - args;
-    how.handles = push_handles(L, lua, &target, args, job.result, &how.handle_count);
     job.target = target.bytes;
     job.target_size = target.size;
-    job.args = lua->scratch.data + args;
+    how.handles = push_handles(L, &job, &how.handle_count);
+    mf__lua_process_set_running(L, 1, s, true); /* before: it may raise */
     int rc = mf_process_start(lua->rt, &how, &s->p);
     int error = errno;
-    lua->scratch.used = args;
-    if (rc < 0)
+    if (rc < 0) {
+        mf__lua_process_set_running(L, 1, s, false);
         cannot_start(L, rc, error);
+    }
     s->started = true;
     lua_pushvalue(L, queue);
     lua_setiuservalue(L, 1, RESULT);
     lua_pushnil(L);
     lua_setiuservalue(L, 1, SPEC);
     lua_settop(L, 1);
-    mf__lua_process_set_running(L, 1, s, true);
 }
 
 static void start_checked(lua_State *L, mf_lua *lua, struct process *s)

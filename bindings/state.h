@@ -28,7 +28,7 @@ struct mf_lua {
     mf_codec *codec; /* of this state; the codec's registry table keeps it */
     lua_State *L;    /* the main thread */
     mf_lua_config config;
-    mf_buffer scratch;     /* messages are built here: valid until the next Lua call */
+    mf_buffer scratch;     /* a message that was just made: until anything of Lua is called */
     mf_buffer inherit;     /* what a child takes over of this state: see mf__lua_prepare */
     const void *known[4];  /* queues' userdata that were checked lately: see lua_queue.c */
     struct parcel *parcel; /* of transfer.c, ready to own a message */

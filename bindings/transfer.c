@@ -46,27 +46,23 @@ int mf__transfer_put_bytes(lua_State *L, mf_lua *lua, mf_queue *q, const uint8_t
     return rc;
 }
 
-/* The message stands in the scratch buffer from `start` on. Waiting may run Lua code, which may use
- * the buffer: for that the message moves to a userdata. */
-static int put_scratch(lua_State *L, mf_lua *lua, mf_queue *q, size_t start, int64_t deadline)
+/* The message is all that stands in the scratch buffer. Waiting may run Lua code, which may use the
+ * buffer: for that the message moves to a string, which is filled before anything else can run. */
+static int put_scratch(lua_State *L, mf_lua *lua, mf_queue *q, int64_t deadline)
 {
     mf_buffer *b = &lua->scratch;
-    const uint8_t *bytes = b->data + start;
-    size_t size = b->used - start;
     uint64_t few[8];
-    uint32_t n = mf__message_handles(bytes, size, few, 8);
+    uint32_t n = mf__message_handles(b->data, b->used, few, 8);
     int rc = MF_EFULL;
     if (n <= 8)
-        rc = mf_queue_put(lua->rt, q, bytes, size, few, n, 0);
+        rc = mf_queue_put(lua->rt, q, b->data, b->used, few, n, 0);
     if (rc == MF_EFULL && (deadline || n > 8)) {
-        void *copy = lua_newuserdatauv(L, size, 0);
-        memcpy(copy, b->data + start, size);
-        b->used = start;
-        rc = mf__transfer_put_bytes(L, lua, q, copy, size, deadline);
+        size_t size = b->used;
+        const char *copy = lua_pushlstring(L, (const char *)b->data, size);
+        rc = mf__transfer_put_bytes(L, lua, q, (const uint8_t *)copy, size, deadline);
         lua_pop(L, 1);
     }
-    b->used = start;
-    if (start == 0 && b->size > SCRATCH_KEPT)
+    if (b->size > SCRATCH_KEPT)
         mf__buffer_fini(b);
     return rc;
 }
@@ -111,9 +107,9 @@ int mf__transfer_put(lua_State *L, mf_lua *lua, mf_queue *q, int idx, const char
     if (lua_type(L, idx) == LUA_TSTRING && lua_rawlen(L, idx) > SMALL &&
         mf__encode_text(L, idx, head, &head_size, &text, &size))
         return put_text(L, lua, q, head, head_size, text, size, deadline);
-    size_t start = lua->scratch.used;
+    lua->scratch.used = 0;
     mf__encode(L, lua->codec, idx, 1, what, &lua->scratch);
-    return put_scratch(L, lua, q, start, deadline);
+    return put_scratch(L, lua, q, deadline);
 }
 
 /* --- get ----------------------------------------------------------------------------------------
