@@ -115,14 +115,15 @@ static int core_gc(lua_State *L)
 
 static mf_job *next_finished(struct mf_pool_core *core)
 {
-    if (core->finished_first < core->finished_count)
-        return core->finished[core->finished_first++];
+    for (; core->finished_first < core->finished_count; core->finished_first++)
+        if (core->finished[core->finished_first])
+            return core->finished[core->finished_first];
     core->finished_first = core->finished_count = 0;
     return NULL;
 }
 
-/* core:poll(timeout) -> a job that is finished; or nil, message, code: "timeout", or "empty" when
- * nothing is pending. timeout nil: for ever. */
+/* core:poll(timeout) -> a job that is finished, the same until it is dropped; or nil, message,
+ * code: "timeout", or "empty" when nothing is pending. timeout nil: for ever. */
 static int core_poll(lua_State *L)
 {
     struct mf_pool_core *core = mf__pool_core(L);
@@ -156,12 +157,20 @@ static int core_cancel(lua_State *L)
     return 1;
 }
 
-/* core:drop(job): nobody wants its result. */
+/* core:drop(job): nobody wants its result, or it was taken. */
 static int core_drop(lua_State *L)
 {
     struct mf_pool_core *core = luaL_checkudata(L, 1, CORE);
-    if (core->pool && core->lua->rt && mf__alive(core->lua->rt) == 0)
-        mf_job_free(core->pool, check_job(L));
+    mf_job *job = check_job(L);
+    if (!core->pool || !core->lua->rt || mf__alive(core->lua->rt) < 0)
+        return 0;
+    for (uint32_t i = core->finished_first; i < core->finished_count; i++) {
+        if (core->finished[i] != job)
+            continue;
+        core->finished[i] = NULL;
+        break;
+    }
+    mf_job_free(core->pool, job);
     return 0;
 }
 
@@ -225,11 +234,14 @@ static int core_state(lua_State *L)
     static const char *const names[] = {"open", "closed", "broken", "terminated"};
     struct mf_pool_core *core = mf__pool_core(L);
     size_t size;
-    int status;
+    int status, error, refused = mf_pool_refused(core->pool, &error);
     lua_pushstring(L, names[mf_pool_state(core->pool)]);
     lua_pushinteger(L, mf_pool_pending(core->pool));
     const void *bytes = mf_pool_broken(core->pool, &size, &status);
-    if (bytes && mf__decode(L, core->lua->codec, bytes, size) == 1)
+    if (refused < 0)
+        mf__lua_push_error(L, "broken", "no worker can be started: %s",
+                           refused == MF_ESYS ? strerror(error) : mf_error_text(refused));
+    else if (bytes && mf__decode(L, core->lua->codec, bytes, size) == 1)
         mf__lua_bless_error(L);
     else
         lua_pushinteger(L, status);

@@ -18,7 +18,7 @@ struct mf_pool_core {
     mf_pool *pool; /* NULL after it was freed */
     lua_State *L;  /* who polls now: with processes = 0 tasks run in it */
     mf_job **finished;
-    uint32_t finished_first, finished_count, finished_max; /* those before first were polled */
+    uint32_t finished_first, finished_count, finished_max; /* NULL: dropped */
     mf_buffer items;                                       /* the input of a task is built here */
     char path[32];                                         /* of the item that is being written */
     mf_buffer initializer; /* a message: the function, its arguments; empty for none */

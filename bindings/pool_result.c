@@ -125,6 +125,8 @@ static int next_item(lua_State *L, struct cursor *c)
         mf__lua_bless_error(L);
         return -1;
     }
+    if (n == MF_DECODE_NOMEM) /* of this process, now: the result is still there */
+        mf__decode_raise(L, c->lua->codec, n);
     mf__lua_push_error(L, "unsendable", "the result cannot be read here (%s)",
                        n == MF_DECODE_FAILED ? "its modules or hooks fail" : "corrupt");
     return -1;
@@ -134,7 +136,9 @@ static int next_item(lua_State *L, struct cursor *c)
 static int no_result(lua_State *L, mf_job *job)
 {
     lua_pushnil(L);
-    lua_pushstring(L, mf_job_state(job) == MF_JOB_CANCELLED ? "cancelled" : "broken");
+    lua_pushstring(L, mf_job_state(job) == MF_JOB_CANCELLED ? "cancelled"
+                      : mf_job_state(job) == MF_JOB_NOMEM   ? "nomem"
+                                                            : "broken");
     return 2;
 }
 
@@ -154,7 +158,8 @@ static void fold(lua_State *L, int n, bool all)
 }
 
 /* core:take(job, out, first): sets out[first] ... to the results, or error objects, of a finished
- * job. Gives how many failed, and the first error object of them; or nil, "cancelled" | "broken".
+ * job. Gives how many failed, and the first error object of them; or nil, "cancelled" | "broken" |
+ * "nomem".
  */
 int mf__pool_take(lua_State *L)
 {
@@ -185,7 +190,7 @@ int mf__pool_take(lua_State *L)
 }
 
 /* core:take_values(job): true and all values of its one item; or false and an error object; or nil,
- * "cancelled" | "broken". */
+ * "cancelled" | "broken" | "nomem". */
 int mf__pool_take_values(lua_State *L)
 {
     struct mf_pool_core *core = mf__pool_core(L);

@@ -135,6 +135,27 @@ static void reserve_finished(lua_State *L, struct mf_pool_core *core)
     core->finished_max = need * 2;
 }
 
+/* Arguments: a table, a key, a value. */
+static int set_field(lua_State *L)
+{
+    lua_rawset(L, 1);
+    return 0;
+}
+
+/* Arguments 6 and 7 of the caller are a table and what is to stand there under the job. A job that
+ * is not listed would never be settled: without memory for that there is none. */
+static void list_job(lua_State *L, struct mf_pool_core *core, mf_job *job)
+{
+    lua_pushcfunction(L, set_field);
+    lua_pushvalue(L, 6);
+    lua_pushlightuserdata(L, job);
+    lua_pushvalue(L, 7);
+    if (lua_pcall(L, 3, 0, 0) == LUA_OK)
+        return;
+    mf_job_free(core->pool, job);
+    lua_error(L);
+}
+
 /* Queues what begin_items and put_item have built; pushes the job as a light userdata. Arguments 3
  * to 5 of the caller are flags, retries and timeout. */
 static int submit(lua_State *L, struct mf_pool_core *core, struct mf_stream_writer *w,
@@ -142,6 +163,7 @@ static int submit(lua_State *L, struct mf_pool_core *core, struct mf_stream_writ
 {
     const struct code *c = luaL_checkudata(L, 2, CODE);
     mf_job *job;
+    luaL_checkstack(L, 8, NULL);
     mf__stream_close_run(w);
     core->items.used += (size_t)(w->at - w->base);
     reserve_finished(L, core);
@@ -158,6 +180,7 @@ static int submit(lua_State *L, struct mf_pool_core *core, struct mf_stream_writ
     int rc = mf_pool_submit(core->pool, &s, &job);
     if (rc < 0)
         return mf__lua_fail(L, rc);
+    list_job(L, core, job);
     lua_pushlightuserdata(L, job);
     return 1;
 }
@@ -174,16 +197,17 @@ static const char *item_path(struct mf_pool_core *core, lua_Integer i)
     return memcpy(at - 6, "items[", 6);
 }
 
-/* core:submit(code, flags, retries, timeout, items, first, count) -> job: items[first] ... of a
- * list, one argument each (or a list of arguments each, with the flag SPREAD). */
+/* core:submit(code, flags, retries, timeout, jobs, entry, items, first, count) -> job: items[first]
+ * ... of a list, one argument each (or a list of arguments each, with the flag SPREAD). Sets
+ * jobs[job] = entry. */
 int mf__pool_submit(lua_State *L)
 {
     struct mf_pool_core *core = mf__pool_core(L);
-    lua_Integer first = luaL_checkinteger(L, 7), count = luaL_checkinteger(L, 8);
+    lua_Integer first = luaL_checkinteger(L, 9), count = luaL_checkinteger(L, 10);
     struct mf_stream_writer w;
     begin_items(core, &w);
     for (lua_Integer i = first; i < first + count; i++) {
-        if (lua_geti(L, 6, i) > LUA_TSTRING)
+        if (lua_geti(L, 8, i) > LUA_TSTRING)
             w.what = item_path(core, i);
         put_item(L, core, &w, -1, 1);
         lua_pop(L, 1);
@@ -191,14 +215,15 @@ int mf__pool_submit(lua_State *L)
     return submit(L, core, &w, (uint32_t)count);
 }
 
-/* core:submit_values(code, flags, retries, timeout, ...) -> job: one item, these arguments. */
+/* core:submit_values(code, flags, retries, timeout, jobs, entry, ...) -> job: one item, these
+ * arguments. */
 int mf__pool_submit_values(lua_State *L)
 {
     struct mf_pool_core *core = mf__pool_core(L);
     struct mf_stream_writer w;
     begin_items(core, &w);
     w.what = "args";
-    put_item(L, core, &w, 6, lua_gettop(L) - 5);
+    put_item(L, core, &w, 8, lua_gettop(L) - 7);
     return submit(L, core, &w, 1);
 }
 

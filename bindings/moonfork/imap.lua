@@ -22,46 +22,65 @@ function internal.new_imap(pool, f, chunks, flags, options, ordered)
       arrivals = 0, -- how many of them there were
       given = 0, -- items submitted
       taken = 0, -- items fetched
-      jobs = {},
-      lasts = {},
+      list = false, -- the next chunk, once it was read: a list, the first of its items, their number
+      first = false,
+      count = false,
+      over = false, -- no more is to be read
+      closed = false,
+      code = false,
+      items = false,
    }, Imap)
 end
 
 --- Submits until `ahead` items are under way, or the source is at its end.
 local function feed(self)
    while not self.over and self.given - self.taken < self.ahead do
-      local list, first, count = self.chunks()
-      if not list then
+      if not self.list then
+         self.list, self.first, self.count = self.chunks()
+      end
+      if not self.list then
          self.over = true
          break
       end
-      local index = self.given + 1
       self.code = self.code or self.pool.core:capture(self.f)
-      local job = self.pool:_submit(self, self.code, self.options, self.flags, list, first, count)
-      self.jobs[job] = index
-      self.lasts[job] = index + count - 1
-      self.given = self.given + count
+      local entry = internal.new_entry(self, self.given + 1, self.given + self.count)
+      self.pool:_submit(entry, self.code, self.options, self.flags, self.list, self.first,
+         self.count)
+      self.given = self.given + self.count
+      self.list = false
    end
 end
 
---- For the pool: a job has finished.
-function Imap:_settle(job)
-   local first, last = self.jobs[job], self.lasts[job]
-   local core = self.pool.core
-   self.jobs[job], self.lasts[job] = nil, nil
-   local failed, why = core:take(job, self.out, first)
-   for i = first, last do
-      if not failed then
-         local err = self.pool:_why_not(why)
-         self.out[i] = internal.error(err.kind, err.message)
-         self.out[i].index = i
-      end
-      if not self.ordered then
-         self.arrivals = self.arrivals + 1
-         self.arrived[self.arrivals] = i
+--- The items of a job have come, in `out`.
+local function count(self, entry)
+   local n = self.arrivals
+   if not self.ordered then
+      for i = entry.first, entry.last do
+         n = n + 1
+         self.arrived[n] = i
       end
    end
-   core:drop(job)
+   self.arrivals = n
+end
+
+--- For the pool: the items of a job fail.
+function Imap:_lose(entry, err)
+   for i = entry.first, entry.last do
+      local own = internal.error(err.kind, err.message)
+      own.index = i
+      self.out[i] = own
+   end
+   count(self, entry)
+end
+
+--- For the pool: a job has finished. As in result.lua, what counts is changed last.
+function Imap:_settle(core, job, entry)
+   local failed, why = core:take(job, self.out, entry.first)
+   if failed then
+      count(self, entry)
+   else
+      self:_lose(entry, self.pool:_why_not(why))
+   end
 end
 
 local function next_index(self)
@@ -118,8 +137,10 @@ function Imap:close()
    end
    self.closed, self.over = true, true
    internal.close_items(self.items)
-   for job in pairs(self.jobs) do
-      self.pool.core:cancel(job)
+   for job, entry in pairs(self.pool.jobs) do
+      if entry.owner == self then
+         self.pool.core:cancel(job)
+      end
    end
 end
 

@@ -118,8 +118,9 @@ function mp.Pool(processes, initializer, initargs, maxtasksperchild)
    return setmetatable({
       core = core,
       workers = o.processes or mp.cpu_count(),
-      jobs = {}, -- job -> the Result or Imap that it belongs to
+      jobs = {}, -- job -> its entry: see new_entry
       callbacks = {},
+      calling = false,
    }, Pool)
 end
 
@@ -148,23 +149,31 @@ local function cannot_submit(self, message, code)
    error(internal.error(code, "a task cannot be submitted: " .. message), 0)
 end
 
---- Submits one job for an owner (Result or Imap) that has _settle; flags: see task.h.
-function Pool:_submit(owner, code, options, flags, list, first, count)
+--- What is to be known of a job: the Result or Imap that its items first to last belong to. It is
+--- made before the job, which is listed with it as one step: nothing can fail in between.
+function internal.new_entry(owner, first, last)
+   return { owner = owner, first = first, last = last, job = false, next = false,
+      settled = false }
+end
+
+--- Submits one job for the entry; flags: see task.h.
+function Pool:_submit(entry, code, options, flags, list, first, count)
    local job, message, err = self.core:submit(code, flags, options.retries or 0,
-      options.timeout or 0, list, first, count)
+      options.timeout or 0, self.jobs, entry, list, first, count)
    if not job then
       cannot_submit(self, message, err)
    end
-   self.jobs[job] = owner
-   return job
+   entry.job = job
 end
 
 -- What was submitted of a map whose items cannot all be sent is given up.
 local GIVE_UP = {
-   __close = function(jobs, err)
-      for _, job in ipairs(err ~= nil and jobs or {}) do
-         jobs.pool.jobs[job] = nil
-         jobs.pool.core:drop(job)
+   __close = function(guard, err)
+      local entry = err ~= nil and guard.result.entries
+      while entry do
+         guard.pool.jobs[entry.job] = nil
+         guard.pool.core:drop(entry.job)
+         entry = entry.next
       end
    end,
 }
@@ -173,21 +182,20 @@ local GIVE_UP = {
 local function submit_all(self, result, code, options, flags, list, n)
    local size = options.chunksize or math.max(1, n // (16 * math.max(1, self.workers)))
    local held = not self.core:is_plain(list, n)
-   local jobs <close> = setmetatable({ pool = self }, GIVE_UP)
-   result.lasts = {}
+   local guard <close> = setmetatable({ pool = self, result = result }, GIVE_UP) -- luacheck: ignore
    for first = 1, n, size do
       local count = math.min(size, n - first + 1)
-      local job = self:_submit(result, code, options, flags + (held and HELD or 0), list, first,
-         count)
-      jobs[#jobs + 1] = job
-      result:_add(job, first)
-      result.lasts[job] = first + count - 1
+      local entry = internal.new_entry(result, first, first + count - 1)
+      self:_submit(entry, code, options, flags + (held and HELD or 0), list, first, count)
+      result:_add(entry)
    end
-   for _, job in ipairs(held and jobs or {}) do
-      local queued, message, err = self.core:release(job)
+   local entry = held and internal.in_order(result)
+   while entry do
+      local queued, message, err = self.core:release(entry.job)
       if not queued then
          cannot_submit(self, message, err)
       end
+      entry = entry.next
    end
 end
 
@@ -238,13 +246,14 @@ local function call_async(self, f, args, options, level, name)
    end
    local result = internal.new_result(self, nil, options, name)
    local code = self.core:capture(f)
+   local entry = internal.new_entry(result, 1, 1)
    local job, message, err = self.core:submit_values(code, ALL, options.retries or 0,
-      options.timeout or 0, table.unpack(args, 1, n))
+      options.timeout or 0, self.jobs, entry, table.unpack(args, 1, n))
    if not job then
       cannot_submit(self, message, err)
    end
-   self.jobs[job] = result
-   result:_add(job, 1)
+   entry.job = job
+   result:_add(entry)
    result:_seal()
    return result
 end
@@ -312,6 +321,8 @@ end
 function Pool:_why_not(state)
    if state == "cancelled" then
       return internal.error("cancelled", "the task was cancelled before it was run")
+   elseif state == "nomem" then
+      return internal.error("limit", "there is not enough memory to go on with the task")
    end
    local _, _, why = self.core:state()
    return self:_broken(why)
@@ -337,15 +348,26 @@ local function run_callbacks(self)
    if self.calling then
       return
    end
-   self.calling = true
    local guard <close> = setmetatable({}, { -- luacheck: ignore
       __close = function()
          self.calling = false
       end,
    })
+   self.calling = true
    while self.callbacks[1] do
       local due = table.remove(self.callbacks, 1)
       due[2]:_call_back(due[1])
+   end
+end
+
+--- Hands a finished job's results to their owner. What cannot be read for want of memory fails, so
+--- that a result that is too large is not in the way of the others. When this raises the job is
+--- settled again in the next turn.
+local function settle(self, job, entry)
+   local ok, err = pcall(entry.owner._settle, entry.owner, self.core, job, entry)
+   if not ok then
+      entry.owner:_lose(entry, internal.error("limit", "the result cannot be read: "
+         .. tostring(err)))
    end
 end
 
@@ -356,9 +378,9 @@ function Pool:_turn(timeout)
    if not job then
       return code ~= "timeout" and code ~= "empty"
    end
-   local owner = self.jobs[job]
+   settle(self, job, self.jobs[job])
    self.jobs[job] = nil
-   owner:_settle(job)
+   self.core:drop(job)
    if self.callbacks[1] then
       run_callbacks(self)
    end

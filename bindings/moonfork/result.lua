@@ -14,9 +14,13 @@ function internal.new_result(pool, n, options, name)
       single = n == nil,
       n = n or 1,
       out = {},
-      jobs = {},
+      entries = false, -- of its jobs, the last first: see new_entry in pool.lua
       pending = 0,
       failed = 0,
+      first_error = false, -- in the order of the items, and its item
+      first_index = false,
+      complete = false, -- no more jobs will be added
+      finished = false,
       collect = options.on_error == "collect",
       callback = options.callback,
       error_callback = options.error_callback,
@@ -83,11 +87,15 @@ end
 --- Cancels what no worker has begun. True when nothing of it was begun.
 function Result:cancel()
    check(self, "cancel")
-   local all = next(self.jobs) ~= nil
-   for job in pairs(self.jobs) do
-      all = self.pool.core:cancel(job) and all
+   local any, all, entry = false, true, self.entries
+   while entry do
+      if not entry.settled then
+         any = true
+         all = self.pool.core:cancel(entry.job) and all
+      end
+      entry = entry.next
    end
-   return all
+   return any and all
 end
 
 function Result:__tostring()
@@ -95,83 +103,28 @@ function Result:__tostring()
    return string.format("Result (%s, %s)", self.name, state)
 end
 
--- From here on for the pool.
+-- From here on for the pool. Memory may run out anywhere: what counts is changed last, by
+-- assignments to fields that are there, and what was done before may be done again.
 
---- A job of this result: items first .. first + count - 1.
-function Result:_add(job, first)
-   self.jobs[job] = first
+--- A job of this result was submitted.
+function Result:_add(entry)
+   entry.next = self.entries
+   self.entries = entry
    self.pending = self.pending + 1
 end
 
-local function note_error(self, err, index)
-   self.failed = self.failed + 1
-   if not self.first_index or index < self.first_index then
-      self.first_error, self.first_index = err, index
+--- The entries of a result, the first first from now on.
+function internal.in_order(result)
+   local entry, before = result.entries, false
+   while entry do
+      entry.next, before, entry = before, entry, entry.next
    end
+   result.entries = before
+   return before
 end
 
---- Fails the items of a job that has none of its own to show.
-local function fail_all(self, first, count, err)
-   for i = first, first + count - 1 do
-      local own = internal.error(err.kind, err.message)
-      own.index = not self.single and i or nil
-      own.traceback, own.pid = err.traceback, err.pid
-      self.out[i] = own
-      note_error(self, own, i)
-   end
-end
-
-function Result:_settle_single(job)
-   local core = self.pool.core
-   local values = table.pack(core:take_values(job))
-   if values[1] == nil then
-      fail_all(self, 1, 1, self.pool:_why_not(values[2]))
-   elseif values[1] then
-      self.out = { table.unpack(values, 2, values.n) }
-      self.out.n = values.n - 1
-   else
-      values[2].index = nil
-      note_error(self, values[2], 1)
-   end
-end
-
-function Result:_settle_many(job, first)
-   local failed, err = self.pool.core:take(job, self.out, first)
-   if not failed then
-      local last = self.lasts and self.lasts[job] or first
-      fail_all(self, first, last - first + 1, self.pool:_why_not(err))
-   elseif failed > 0 then
-      self.failed = self.failed + failed - 1
-      note_error(self, err, err.index)
-   end
-end
-
---- Takes over what a finished job has brought.
-function Result:_settle(job)
-   local first = self.jobs[job]
-   self.jobs[job] = nil
-   if self.single then
-      self:_settle_single(job)
-   else
-      self:_settle_many(job, first)
-   end
-   self.pool.core:drop(job)
-   self.pending = self.pending - 1
-   if self.pending == 0 and self.complete then
-      self:_finish()
-   end
-end
-
---- No more jobs will be added.
-function Result:_seal()
-   self.complete = true
-   if self.pending == 0 then
-      self:_finish()
-   end
-end
-
-function Result:_finish()
-   self.finished = true
+--- All has come; `failed` items failed. Lists the callback that is due.
+local function finish(self, failed)
    if not self.single then
       for i = 1, self.n do
          if self.out[i] == nil then
@@ -180,13 +133,78 @@ function Result:_finish()
          end
       end
    end
-   local callback = self.failed > 0 and not self.collect and self.error_callback or self.callback
-   if self.failed > 0 and not self.collect and not self.error_callback then
-      callback = nil
+   local callback = self.callback
+   if failed > 0 and not self.collect then
+      callback = self.error_callback
    end
    if callback then
       self.pool:_later(callback, self)
    end
+end
+
+--- A job has come; `failed` of its items failed, `err` first.
+local function count(self, entry, failed, err, index)
+   local over = self.complete and self.pending == 1
+   if over then
+      finish(self, self.failed + failed)
+   end
+   if failed > 0 and (not self.first_index or index < self.first_index) then
+      self.first_error, self.first_index = err, index
+   end
+   self.failed = self.failed + failed
+   self.pending = self.pending - 1
+   entry.settled = true
+   self.finished = over
+end
+
+--- Fails the items of a job that has none of its own to show.
+function Result:_lose(entry, err)
+   local own
+   for i = entry.last, entry.first, -1 do
+      own = internal.error(err.kind, err.message)
+      own.index = not self.single and i or nil
+      own.traceback, own.pid = err.traceback, err.pid
+      self.out[i] = own
+   end
+   count(self, entry, entry.last - entry.first + 1, own, entry.first)
+end
+
+local function settle_single(self, core, job, entry)
+   local values = table.pack(core:take_values(job))
+   if values[1] == nil then
+      self:_lose(entry, self.pool:_why_not(values[2]))
+   elseif values[1] then
+      local out = { table.unpack(values, 2, values.n) }
+      out.n = values.n - 1
+      self.out = out
+      count(self, entry, 0)
+   else
+      values[2].index = nil
+      count(self, entry, 1, values[2], 1)
+   end
+end
+
+--- Takes over what a finished job has brought.
+function Result:_settle(core, job, entry)
+   if self.single then
+      settle_single(self, core, job, entry)
+      return
+   end
+   local failed, err = core:take(job, self.out, entry.first)
+   if failed then
+      count(self, entry, failed, err, err and err.index)
+   else
+      self:_lose(entry, self.pool:_why_not(err))
+   end
+end
+
+--- No more jobs will be added.
+function Result:_seal()
+   if self.pending == 0 then
+      finish(self, self.failed)
+      self.finished = true
+   end
+   self.complete = true
 end
 
 function Result:_call_back(callback)

@@ -3,6 +3,7 @@
 
 #include "crash.h"
 
+#include <errno.h>
 #include <signal.h>
 #include <stdio.h>
 
@@ -11,6 +12,9 @@
 #define SUSPICION_MOST 30u
 #define SUSPICION_OF_END 10u
 #define SUSPICION_OF_KILL 1u
+
+/* Looks, some 80 ms apart, at which none of the workers could be started. */
+#define REFUSALS_MOST 12u
 
 /* --- starting -----------------------------------------------------------------------------------
  */
@@ -54,15 +58,18 @@ int mf__crew_fill(mf_pool *pool)
 }
 
 /* As mf__crew_fill, long after the pool was made: a system that is short of something is asked
- * again at the next look, unless no worker is left to wait for. */
+ * again at the next look; but not for long when no worker is left to wait for. */
 static void refill(mf_pool *pool)
 {
-    if (mf__crew_fill(pool) == 0)
-        return;
+    int rc = mf__crew_fill(pool), error = errno;
+    bool some = rc == 0;
     for (uint32_t i = 0; i < pool->options.processes; i++)
-        if (pool->members[i].p)
-            return;
-    pool->last_status = MF_PROCESS_UNKNOWN;
+        some |= pool->members[i].p != NULL;
+    pool->refusals = some ? 0 : pool->refusals + 1;
+    if (pool->refusals < REFUSALS_MOST)
+        return;
+    pool->refused = rc;
+    pool->refused_errno = error;
     mf__pool_break(pool);
 }
 

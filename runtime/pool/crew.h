@@ -42,6 +42,8 @@ struct mf_pool {
     struct mf_member *members; /* options.processes of them */
     uint32_t stillborn;        /* how suspicious the workers' ends before they were ready are */
     int last_status;
+    uint32_t refusals; /* looks in a row at which no worker was there and none could be started */
+    int refused, refused_errno; /* why, when that broke the pool; else 0 */
     bool settling, collecting, attention;
     bool timed; /* some job has a time limit */
 
@@ -49,8 +51,8 @@ struct mf_pool {
     uint32_t job_max, job_hint, pending;
     uint64_t numbers;
 
-    uint8_t *broken; /* what a failed initializer said */
-    size_t broken_size;
+    struct mf_message broken; /* what a failed initializer said, if it is_told */
+    bool is_told;
 };
 
 /* --- crew.c --- */

@@ -164,7 +164,7 @@ void mf__pool_requeue(mf_pool *pool, mf_job *job)
     atomic_store(&job->task->state, MF_TASK_QUEUED);
     MF_CRASH("pool.requeue.queued");
     if (mf__worker_tell(pool->rt, pool->tasks, job->word) < 0)
-        finish(pool, job, MF_JOB_BROKEN);
+        finish(pool, job, MF_JOB_NOMEM);
 }
 
 void mf__pool_item_failed(mf_pool *pool, mf_job *job, struct mf_failure why)
@@ -173,7 +173,7 @@ void mf__pool_item_failed(mf_pool *pool, mf_job *job, struct mf_failure why)
     uint32_t n = job->failure_count;
     struct mf_failure *list = realloc(job->failures, (n + 1) * sizeof *list);
     if (!list) {
-        finish(pool, job, MF_JOB_BROKEN);
+        finish(pool, job, MF_JOB_NOMEM);
         return;
     }
     job->failures = list;
@@ -213,11 +213,13 @@ void mf__pool_break(mf_pool *pool)
 /* --- news ---------------------------------------------------------------------------------------
  */
 
-static void hear_broken(mf_pool *pool, const struct mf_message *m)
+/* Keeps the message itself: it needs no memory to be known. */
+static void hear_broken(mf_pool *pool, struct mf_message *m)
 {
-    if (!pool->broken && (pool->broken = malloc(m->size))) {
-        memcpy(pool->broken, m->data, m->size);
-        pool->broken_size = m->size;
+    if (!pool->is_told) {
+        pool->is_told = true;
+        pool->broken = *m;
+        m->block = NULL;
     }
     mf__pool_break(pool);
 }
@@ -360,8 +362,10 @@ int mf_pool_new(mf_runtime *rt, const struct mf_pool_options *options, mf_pool *
     pool->options = *options;
     rc = copy_options(pool);
     pool->members = calloc(options->processes + 1, sizeof *pool->members);
-    if (rc == 0 && !pool->members)
+    if (!pool->members) {
+        pool->options.processes = 0; /* nobody to be ended below */
         rc = MF_ENOMEM;
+    }
     if (rc == 0)
         rc = mf_queue_new(rt, 0, &pool->tasks);
     if (rc == 0)
@@ -399,7 +403,8 @@ void mf_pool_terminate(mf_pool *pool, double grace)
     pool->state = MF_POOL_TERMINATED;
     mf__crew_end(pool, grace);
     MF_CRASH("pool.terminate.ended");
-    mf__pool_drain(pool); /* what was committed counts */
+    if (pool->news)           /* else it is half made: mf_pool_new has failed */
+        mf__pool_drain(pool); /* what was committed counts */
     for (uint32_t i = 0; i < pool->job_max; i++)
         if (pool->jobs[i] && pool->jobs[i]->state == MF_JOB_PENDING)
             finish(pool, pool->jobs[i], MF_JOB_CANCELLED);
@@ -430,11 +435,11 @@ void mf_pool_free(mf_pool *pool)
             mf__object_drop(pool->rt, pool->tasks);
         if (pool->news)
             mf__object_drop(pool->rt, pool->news);
+        mf__message_free(pool->rt, &pool->broken);
         unlist(pool);
     }
     free(pool->members);
     free(pool->jobs);
-    free(pool->broken);
     free(pool);
 }
 
@@ -460,9 +465,16 @@ mf_runtime *mf_pool_runtime(const mf_pool *pool)
 
 const void *mf_pool_broken(const mf_pool *pool, size_t *ret_size, int *ret_status)
 {
-    *ret_size = pool->broken_size;
+    const struct mf_message *m = &pool->broken;
+    *ret_size = m->size;
     *ret_status = pool->last_status;
-    return pool->broken;
+    return !pool->is_told ? NULL : m->block ? m->data : m->small;
+}
+
+int mf_pool_refused(const mf_pool *pool, int *ret_errno)
+{
+    *ret_errno = pool->refused_errno;
+    return pool->refused;
 }
 
 enum mf_job_state mf_job_state(const mf_job *job)

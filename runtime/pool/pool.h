@@ -56,7 +56,13 @@ struct mf_pool_options {
 };
 
 enum mf_pool_state { MF_POOL_OPEN, MF_POOL_CLOSED, MF_POOL_BROKEN, MF_POOL_TERMINATED };
-enum mf_job_state { MF_JOB_PENDING, MF_JOB_FINISHED, MF_JOB_CANCELLED, MF_JOB_BROKEN };
+enum mf_job_state {
+    MF_JOB_PENDING,
+    MF_JOB_FINISHED,
+    MF_JOB_CANCELLED,
+    MF_JOB_BROKEN,
+    MF_JOB_NOMEM /* there was no memory to go on with it */
+};
 
 /* Makes a pool and starts its workers. On success the caller owns *ret_pool until mf_pool_free.
  * Errors of mf_process_start; nothing is left then. */
@@ -118,6 +124,10 @@ mf_runtime *mf_pool_runtime(const mf_pool *pool);
 /* What a broken pool's first worker said when its initializer failed: bytes of worker_main's
  * making, or NULL: the workers kept dying, the last with *ret_status. */
 const void *mf_pool_broken(const mf_pool *pool, size_t *ret_size, int *ret_status);
+
+/* Why a broken pool's workers could not be started again: an error of mf_process_start, with its
+ * errno; or 0. */
+int mf_pool_refused(const mf_pool *pool, int *ret_errno);
 
 /* Calls see with the pid of each living worker. */
 void mf_pool_each(const mf_pool *pool, void (*see)(int pid, void *arg), void *arg);

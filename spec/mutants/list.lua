@@ -144,7 +144,7 @@ return {
       old = "            p = mf__put_float(p, lua_tonumberx(L, idx, NULL));",
       new = "            p = mf__put_float(p, lua_tonumberx(L, idx, NULL) + 0.0);" },
     { file = encoder, what = "what is there twice arrives as two", values = true,
-      old = "    e->out->data[e->body + slot->offset] |= MF_FORMAT_SHARED;\n",
+      old = "    e->out.data[e->body + slot->offset] |= MF_FORMAT_SHARED;\n",
       new = "    return false;\n" },
     { file = decode, what = "a text may be longer than its message",
       old = "    if (size > (uint64_t)(d->end - d->at))\n        return corrupt(d);\n    lua_push",
