@@ -32,6 +32,14 @@ enum {
     REGION = 256 * 1024,
 };
 
+#ifdef MF_FAULTS
+/* Set by spec/stress/resources/faults.c: is this allocation to fail? */
+__attribute__((visibility("default"))) bool (*mf_fault_allocation)(void);
+#define IS_TO_FAIL() (mf_fault_allocation && mf_fault_allocation())
+#else
+#define IS_TO_FAIL() false
+#endif
+
 struct hole {
     struct hole *next;
 };
@@ -114,6 +122,8 @@ static void *allocate(void *heap, void *p, size_t old, size_t size)
             release(h, p, old);
         return NULL;
     }
+    if (size > old && IS_TO_FAIL())
+        return NULL;
     if (size > MOST && old > MOST)
         return realloc(p, size);
     if (size <= MOST && old > 0 && old <= MOST && class_of(old) == class_of(size))

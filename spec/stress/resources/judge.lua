@@ -1,0 +1,31 @@
+-- Is a failure clean? For the runners of spec/stress/resources.sh.
+
+local M = {}
+
+-- Kinds of error objects that name how a process ended that had no memory to say more.
+local ENDS = { died = true, exit = true, broken = true, limit = true }
+
+function M.text(e)
+    if type(e) == "table" and e.code then
+        return ("nil, %s, %s"):format(tostring(e.message), tostring(e.code))
+    end
+    local ok, text = pcall(tostring, e)
+    return (ok and text or "an error without a text") .. " (" .. type(e)
+        .. (type(e) == "table" and ", " .. tostring(e.kind) or "") .. ")"
+end
+
+-- What is wrong with the failure, or nil. `strict`: it was the process itself that had no memory,
+-- and has to say so.
+function M.complaint(e, strict)
+    local text = M.text(e)
+    if text:find("memory", 1, true) or text:find("nomem", 1, true) then
+        return nil
+    elseif text:find("WRONG", 1, true) then
+        return text
+    elseif not strict and type(e) == "table" and ENDS[e.kind] then
+        return nil
+    end
+    return "not a clean failure: " .. text
+end
+
+return M
