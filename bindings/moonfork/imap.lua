@@ -22,7 +22,7 @@ function internal.new_imap(pool, f, chunks, flags, options, ordered)
       arrivals = 0, -- how many of them there were
       given = 0, -- items submitted
       taken = 0, -- items fetched
-      list = false, -- the next chunk, once it was read: a list, the first of its items, their number
+      list = false, -- the next chunk, once it was read: a list, its first item, how many
       first = false,
       count = false,
       over = false, -- no more is to be read

@@ -291,13 +291,13 @@ function M.ending(mp)
     end)
     same("unsendable", failure("cannot send a coroutine", s.get, s, 20).kind, "kind")
     do
-        local ended <close> = mp.spawn(mp.sleep, 30)
-        same(false, ended:join(0.01), "join in time")
-        same("timeout", failure("not ended in time", ended.get, ended, 0).kind, "kind")
-        ended:terminate()
-        ended:join(20)
-        same(-15, ended.exitcode, "exit code")
-        ended:close()
+        local u <close> = mp.spawn(mp.sleep, 30)
+        same(false, u:join(0.01), "join in time")
+        same("timeout", failure("not ended in time", u.get, u, 0).kind, "kind")
+        u:terminate()
+        u:join(20)
+        same(-15, u.exitcode, "exit code")
+        u:close()
     end
     failure("cannot send a coroutine", mp.spawn, function() end, coroutine.create(print))
 end
@@ -371,8 +371,10 @@ function M.lazy(mp)
         seen = seen + value[1]
     end
     same(6, seen, "imap_unordered")
-    for _ in pool:imap(square, { 1, 2, 3, 4, 5, 6, 7, 8, 9 }, { buffersize = 2, chunksize = 2 }) do
-        break
+    for i in pool:imap(square, { 1, 2, 3, 4, 5, 6, 7, 8, 9 }, { buffersize = 2, chunksize = 2 }) do
+        if i == 2 then
+            break
+        end
     end
     local late <close> = pool:imap(square, { 3 })
     local _, nine = late:next(20)
