@@ -456,9 +456,9 @@ int mf_queue_wait(mf_runtime *rt, mf_queue *q, int64_t deadline)
     begin(rt, q, GET);
     int rc = mf__wait_until(rt, w, has_some_or_is_closed, q, deadline);
     MF_CRASH("queue.wait.over");
-    end(rt);
     mf__wait_wake(w); /* the wake that this took goes on to a consumer */
     MF_CRASH("queue.wait.passed_on");
+    end(rt);
     return rc;
 }
 
