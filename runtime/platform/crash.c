@@ -18,6 +18,7 @@ static struct {
     char name[MF_CRASH_NAME]; /* empty: not armed */
     uint32_t hit;
     int signal;
+    _Atomic int32_t *struck;
 } armed;
 
 static _Atomic uint32_t *tally;
@@ -37,7 +38,7 @@ const char *mf__crash_name(uint32_t index)
     return __start_mf_crash_sites[index].name;
 }
 
-int mf__crash_arm(const char *name, uint32_t hit, int signal)
+int mf__crash_arm(const char *name, uint32_t hit, int signal, _Atomic int32_t *struck)
 {
     armed.name[0] = 0;
     for (uint32_t i = 0; name && i < mf__crash_count(); i++) {
@@ -45,6 +46,7 @@ int mf__crash_arm(const char *name, uint32_t hit, int signal)
             continue;
         armed.hit = hit;
         armed.signal = signal;
+        armed.struck = struck;
         memcpy(armed.name, mf__crash_name(i), MF_CRASH_NAME);
         return 0;
     }
@@ -75,6 +77,8 @@ static void linger(uint32_t index)
 static void strike(void)
 {
     armed.name[0] = 0;
+    if (armed.struck)
+        atomic_store(armed.struck, getpid());
     kill(getpid(), armed.signal);
 }
 

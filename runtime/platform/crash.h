@@ -39,9 +39,9 @@ uint32_t mf__crash_count(void);
 const char *mf__crash_name(uint32_t index);
 
 /* From now on this process sends itself `signal` when it comes to a place of that name for the
- * hit-th time (1: the next). Once; arming again replaces it; NULL disarms. MF_EINVAL when no place
- * has the name. */
-int mf__crash_arm(const char *name, uint32_t hit, int signal);
+ * hit-th time (1: the next), and says so before: its pid is in *struck then, unless that is NULL.
+ * Once; arming again replaces it; NULL disarms. MF_EINVAL when no place has the name. */
+int mf__crash_arm(const char *name, uint32_t hit, int signal, _Atomic int32_t *struck);
 
 /* From now on this process counts its visits in visits[index]; NULL ends that. The array has
  * mf__crash_count() words, outlives this, and may be shared. */

@@ -1,0 +1,2 @@
+#include "scene.h"
+const struct primitive life_primitives[] = {{0}};
