@@ -95,6 +95,8 @@ static void make_class(lua_State *L, const struct mf_handle_class *class)
 void mf__handle_push_class(lua_State *L, uint32_t kind)
 {
     luaL_checkstack(L, 8, NULL);
+    if (kind == MF_KIND_FREE || kind >= MF_KINDS)
+        luaL_error(L, "an object of this message is corrupt");
     if (lua_rawgetp(L, LUA_REGISTRYINDEX, &class_keys[kind]) == LUA_TTABLE)
         return;
     lua_pop(L, 1);

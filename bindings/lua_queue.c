@@ -161,6 +161,8 @@ static int next_message(lua_State *L)
     mf_queue *q = mf__handle_self(L)->object;
     lua_settop(L, 1);
     int n = mf__transfer_get(L, lua, q, MF_FOREVER);
+    if (n == MF_ECORRUPT)
+        return mf__lua_raise(L, n, "cannot read the next message");
     if (n < 0)
         lua_pushnil(L);
     return 1;

@@ -139,6 +139,8 @@ static int core_poll(lua_State *L)
         rc = mf_pool_collect(core->pool, until);
         if (rc == MF_ECLOSED && core->finished_first == core->finished_count)
             return mf__lua_fail(L, MF_EEMPTY);
+        if (rc == MF_ECORRUPT)
+            return mf__lua_raise(L, rc, "cannot read what the workers say");
     } while (rc >= 0 || rc == MF_ECLOSED || mf__lua_goes_on(L, rc, until, deadline));
     return mf__lua_fail(L, rc == MF_EEMPTY ? MF_ETIMEOUT : rc);
 }

@@ -20,7 +20,7 @@ struct cursor {
     struct mf_stream_reader reader;
     const struct mf_failure *failures;
     uint32_t failure, failure_count;
-    uint32_t item;
+    uint32_t item, windows;
 };
 
 /* The items of the window that have bytes. */
@@ -35,9 +35,9 @@ static uint32_t written_in(const struct cursor *c, const struct mf_window *w)
 
 static void open_window(struct cursor *c)
 {
-    const uint8_t *bytes = mf__window_bytes(c->window);
-    c->reader = (struct mf_stream_reader){
-        .at = bytes, .end = bytes + c->window->size, .left = written_in(c, c->window)};
+    c->reader = (struct mf_stream_reader){.at = mf__window_bytes(c->window),
+                                          .end = mf__window_end(c->lua->rt, c->window),
+                                          .left = written_in(c, c->window)};
 }
 
 static void open_cursor(struct cursor *c, mf_lua *lua, mf_job *job)
@@ -52,8 +52,9 @@ static void open_cursor(struct cursor *c, mf_lua *lua, mf_job *job)
 static void push_input(lua_State *L, const struct cursor *c, uint32_t item)
 {
     const struct mf_window *in = &c->t->in;
-    struct mf_stream_reader r = {
-        .at = mf__window_bytes(in), .end = mf__window_bytes(in) + in->size, .left = c->t->count};
+    struct mf_stream_reader r = {.at = mf__window_bytes(in),
+                                 .end = mf__window_end(c->lua->rt, in),
+                                 .left = mf_job_count(c->job)};
     enum mf_stream_kind kind;
     int n = mf__stream_skip(&r, item);
     n = n < 0 ? n : mf__stream_next(L, c->lua->codec, &r, &kind);
@@ -113,20 +114,24 @@ static int next_item(lua_State *L, struct cursor *c)
         push_failure(L, &c->failures[c->failure++]);
         return -1;
     }
-    while (c->reader.left == 0 && c->window->next) {
-        c->window = mf__window_next(c->lua->rt, c->window);
+    struct mf_window *next;
+    while (c->reader.left == 0 && (next = mf__window_next(c->lua->rt, c->window)) &&
+           c->windows++ < MF_WINDOWS_MOST) {
+        c->window = next;
         open_window(c);
     }
     enum mf_stream_kind kind = MF_STREAM_VALUES;
+    int top = lua_gettop(L);
     int n = mf__stream_next(L, c->lua->codec, &c->reader, &kind);
     if (n >= 0 && kind == MF_STREAM_VALUES)
         return n;
-    if (n == 1) {
+    if (n == 1 && lua_istable(L, -1)) {
         mf__lua_bless_error(L);
         return -1;
     }
     if (n == MF_DECODE_NOMEM) /* of this process, now: the result is still there */
         mf__decode_raise(L, c->lua->codec, n);
+    lua_settop(L, top);
     mf__lua_push_error(L, "unsendable", "the result cannot be read here (%s)",
                        n == MF_DECODE_FAILED ? "its modules or hooks fail" : "corrupt");
     return -1;
@@ -173,7 +178,7 @@ int mf__pool_take(lua_State *L)
     bool all = c.t->flags & MF_TASK_ALL;
     lua_settop(L, 4);
     lua_pushnil(L); /* the first error object, at 5 */
-    for (uint32_t i = 0; i < c.t->count; i++) {
+    for (uint32_t i = 0, count = mf_job_count(job); i < count; i++) {
         int n = next_item(L, &c);
         if (n < 0) {
             complete_error(L, &c, i, first);

@@ -27,7 +27,7 @@ static int grow_output(struct mf_stream_writer *w, size_t need)
     if (!window)
         return MF_ENOMEM;
     w->base = w->at = mf__window_bytes(window);
-    w->end = w->base + window->size;
+    w->end = mf__window_end(r->lua->rt, window);
     return 0;
 }
 
@@ -64,8 +64,8 @@ static void commit(lua_State *L, struct run *r, int idx, int n, enum mf_stream_k
 static void open_input(struct run *r, uint32_t item)
 {
     const struct mf_window *in = &r->t->in;
-    const uint8_t *bytes = mf__window_bytes(in);
-    r->in = (struct mf_stream_reader){.at = bytes, .end = bytes + in->size, .left = r->t->count};
+    r->in = (struct mf_stream_reader){
+        .at = mf__window_bytes(in), .end = mf__window_end(r->lua->rt, in), .left = r->t->count};
     mf__stream_skip(&r->in, item);
 }
 
@@ -75,9 +75,11 @@ static void open_streams(struct run *r)
     struct mf_window *out = mf__task_out_tail(r->lua->rt, t);
     open_input(r, atomic_load(&t->done));
     r->out = (struct mf_stream_writer){.grow = grow_output, .user = r, .what = "result"};
+    if (!out)
+        return; /* corrupt: there is no window to grow from either */
     r->out.base = r->out.at = mf__window_bytes(out);
     /* After a death the last window may end in garbage: no room in it, so that a new one begins. */
-    r->out.end = r->out.base + (atomic_load(&t->begun) ? 0 : out->size);
+    r->out.end = atomic_load(&t->begun) ? r->out.base : mf__window_end(r->lua->rt, out);
 }
 
 /* The arguments of an item that is a list: pushes them instead of it. */
@@ -100,8 +102,9 @@ static int spread(lua_State *L)
 static void push_function(lua_State *L, struct run *r)
 {
     const struct mf_code_bytes *code = mf__task_code(r->lua->rt, r->t);
-    int rc =
-        mf__function_load(L, r->lua->codec, code->sender, code->serial, code->bytes, code->size);
+    int rc = !code ? MF_DECODE_CORRUPT
+                   : mf__function_load(L, r->lua->codec, code->sender, code->serial, code->bytes,
+                                       code->size);
     if (rc < 0)
         mf__decode_raise(L, r->lua->codec, rc);
 }

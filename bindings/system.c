@@ -72,7 +72,7 @@ static void set_count(lua_State *L, const char *name, uint64_t count)
 static int debug_counts(lua_State *L)
 {
     mf_runtime *rt = mf__lua_upvalue(L)->rt;
-    uint64_t slots = 0, top = atomic_load(&rt->arena->slot_top);
+    uint64_t slots = 0, top = mf__slot_top(rt);
     for (uint32_t i = 0; i < top; i++)
         slots += mf__phase(atomic_load(&mf__slot_at(rt, i)->state)) != MF_SLOT_FREE;
     lua_createtable(L, 0, 4);

@@ -128,8 +128,9 @@ int mf_queue_new(mf_runtime *rt, uint64_t capacity, mf_queue **ret_q)
     mf_queue *q;
     if (mf__alive(rt) < 0)
         return MF_EFORKED;
-    if (mf__object_new(rt, MF_KIND_QUEUE, &q) < 0)
-        return MF_ENOMEM;
+    int rc = mf__object_new(rt, MF_KIND_QUEUE, &q);
+    if (rc < 0)
+        return rc;
     struct mf_block *b = mf__segment_new(rt, 0, 0);
     if (!b) {
         mf__object_drop(rt, q);
@@ -168,19 +169,24 @@ void mf_queue_close(mf_runtime *rt, mf_queue *q)
 /* --- put ----------------------------------------------------------------------------------------
  */
 
-/* The descriptor that the next message goes to, with a segment around it. Under the lock. */
-static struct mf_descriptor *next_descriptor(mf_runtime *rt, mf_queue *q)
+/* The descriptor that the next message goes to, with a segment around it. Under the lock. 0,
+ * MF_ENOMEM or MF_ECORRUPT. */
+static int next_descriptor(mf_runtime *rt, mf_queue *q, struct mf_descriptor **ret_d)
 {
     struct mf_end *e = &q->end[PUT];
     struct mf_segment *s = mf__segment_at(rt, segment(q, PUT));
     uint64_t seq = atomic_load_explicit(&e->at, memory_order_relaxed);
-    if (seq - s->base < s->capacity)
-        return &s->descriptor[seq - s->base];
+    if (!s)
+        return MF_ECORRUPT;
+    if (seq - s->base < s->capacity) {
+        *ret_d = mf__segment_descriptor(rt, s, seq);
+        return *ret_d ? 0 : MF_ECORRUPT;
+    }
     uint64_t next = atomic_load_explicit(&s->next, memory_order_relaxed);
     if (!next) {
         struct mf_block *b = mf__segment_new(rt, seq, s->capacity);
         if (!b)
-            return NULL;
+            return MF_ENOMEM;
         next = mf__offset(rt, b);
         mf__note(&rt->self->segment, next);
         MF_CRASH("queue.link.noted");
@@ -192,7 +198,9 @@ static struct mf_descriptor *next_descriptor(mf_runtime *rt, mf_queue *q)
     }
     MF_CRASH("queue.link.ready");
     mf__note(&e->segment, next);
-    return mf__segment_at(rt, next)->descriptor;
+    s = mf__segment_at(rt, next);
+    *ret_d = s ? mf__segment_descriptor(rt, s, seq) : NULL;
+    return *ret_d ? 0 : MF_ECORRUPT;
 }
 
 /* What is put: bytes that fit a descriptor, or a block. */
@@ -203,7 +211,7 @@ struct parcel {
     uint32_t handles;
 };
 
-/* One try, under the lock. 0, MF_EFULL, MF_ECLOSED or MF_ENOMEM. */
+/* One try, under the lock. 0, MF_EFULL, MF_ECLOSED, MF_ENOMEM or MF_ECORRUPT. */
 static int put_locked(mf_runtime *rt, mf_queue *q, const struct parcel *p)
 {
     struct body *b = body(q);
@@ -212,9 +220,10 @@ static int put_locked(mf_runtime *rt, mf_queue *q, const struct parcel *p)
     uint64_t seq = atomic_load_explicit(&q->end[PUT].at, memory_order_relaxed);
     if (b->capacity && seq - head(q) >= b->capacity)
         return MF_EFULL;
-    struct mf_descriptor *d = next_descriptor(rt, q);
-    if (!d)
-        return MF_ENOMEM;
+    struct mf_descriptor *d;
+    int rc = next_descriptor(rt, q, &d);
+    if (rc < 0)
+        return rc;
     d->size = p->size;
     d->handles = p->handles;
     if (!p->block) {
@@ -309,10 +318,15 @@ int mf_queue_put(mf_runtime *rt, mf_queue *q, const void *data, size_t size,
 /* --- get ----------------------------------------------------------------------------------------
  */
 
-/* Steps to the next segment. The one that was left is this process's to free. Under the lock. */
+/* Steps to the next segment. The one that was left is this process's to free; NULL: there was none,
+ * by what the queue says. Under the lock. */
 static struct mf_block *leave_segment(mf_runtime *rt, mf_queue *q)
 {
     uint64_t old = segment(q, GET);
+    if (!mf__segment_at(rt, old)) {
+        mf__note(&q->end[GET].segment, 0);
+        return NULL;
+    }
     mf__note(&rt->self->segment, old);
     MF_CRASH("queue.leave.noted");
     mf__note(&q->end[GET].segment, mf__segment_next(rt, old));
@@ -323,33 +337,46 @@ static struct mf_block *leave_segment(mf_runtime *rt, mf_queue *q)
     return mf__block_at(rt, old);
 }
 
-/* The descriptor of the oldest message; *ret_old is a segment to free when the lock is left. */
+/* The descriptor of the oldest message; *ret_old is a segment to free when the lock is left. NULL
+ * when there is none where it should be. */
 static struct mf_descriptor *oldest(mf_runtime *rt, mf_queue *q, struct mf_block **ret_old)
 {
     struct mf_end *e = &q->end[GET];
     struct mf_segment *s = mf__segment_at(rt, segment(q, GET));
     uint64_t seq = atomic_load_explicit(&e->at, memory_order_relaxed);
+    if (!s)
+        return NULL;
     if (seq - s->base >= s->capacity) {
+        struct mf_segment *next = mf__segment_at(rt, mf__segment_next(rt, segment(q, GET)));
+        if (!next)
+            return NULL;
         *ret_old = leave_segment(rt, q);
-        s = mf__segment_at(rt, segment(q, GET));
+        s = next;
     }
-    return &s->descriptor[seq - s->base];
+    return mf__segment_descriptor(rt, s, seq);
 }
 
-/* Fills m from a descriptor whose message is now ours alone. */
-static void receive(mf_runtime *rt, struct mf_message *m, const struct mf_descriptor *d)
+/* Fills m from a descriptor whose message is now ours alone. False: that is none. */
+static bool receive(mf_runtime *rt, struct mf_message *m, const struct mf_descriptor *d)
 {
+    uint64_t block = d->block;
     m->size = d->size;
     m->handle_count = d->handles;
-    m->block = mf__block_at(rt, d->block);
-    if (m->block) {
-        m->handles = (const uint64_t *)m->block->payload;
-        m->data = m->block->payload + d->handles * sizeof(uint64_t);
-    } else {
+    m->block = NULL;
+    if (!block) {
         memcpy(m->small, d->small, sizeof m->small);
         m->handles = NULL;
         m->data = m->small;
+        return m->size <= MF_INLINE;
     }
+    struct mf_block *b = mf__block_at(rt, block);
+    size_t before = m->handle_count * sizeof(uint64_t);
+    if (!b || !mf__block_is_used(b) || m->size + before > mf__block_room(rt, b))
+        return false;
+    m->block = b;
+    m->handles = (const uint64_t *)b->payload;
+    m->data = b->payload + before;
+    return true;
 }
 
 /* Under the lock: is there a message number `seq`? */
@@ -363,7 +390,8 @@ static bool has_more(mf_queue *q, uint64_t seq)
     return seq != now;
 }
 
-/* One try, under the lock. 0, MF_EEMPTY or MF_ECLOSED. */
+/* One try, under the lock. 0, MF_EEMPTY, MF_ECLOSED, or MF_ECORRUPT: a message that is none is
+ * passed over, and where the way to it is lost, nothing is. */
 static int get_locked(mf_runtime *rt, mf_queue *q, struct mf_message *m, bool task,
                       struct mf_block **ret_old)
 {
@@ -374,7 +402,12 @@ static int get_locked(mf_runtime *rt, mf_queue *q, struct mf_message *m, bool ta
         return closed ? MF_ECLOSED : MF_EEMPTY;
     struct mf_descriptor *d = oldest(rt, q, ret_old);
     struct mf_slot *s = rt->self;
-    receive(rt, m, d);
+    if (!d)
+        return MF_ECORRUPT;
+    if (!receive(rt, m, d) || (task && m->size != sizeof(uint64_t))) {
+        atomic_store(&q->end[GET].at, seq + 1);
+        return MF_ECORRUPT;
+    }
     MF_CRASH("queue.get.received");
     mf__note(&s->seq, seq);
     MF_CRASH("queue.get.noted_seq");
@@ -383,7 +416,7 @@ static int get_locked(mf_runtime *rt, mf_queue *q, struct mf_message *m, bool ta
     else
         mf__note(&s->got, mf__object_index(rt, q) + 1);
     MF_CRASH("queue.get.noted_taker");
-    mf__note(&s->hand, d->block);
+    mf__note(&s->hand, m->block ? mf__offset(rt, m->block) : 0);
     MF_CRASH("queue.get.in_hand");
     atomic_store(&q->end[GET].at, seq + 1); /* the commit */
     MF_CRASH("queue.get.committed");
@@ -402,7 +435,7 @@ static int try_get(mf_runtime *rt, mf_queue *q, struct mf_message *m, bool task,
     MF_CRASH("queue.get.unlocked");
     if (rc == 0 && m->block)
         mf__block_from_hand(rt, m->block);
-    if (rc == 0 && body(q)->capacity)
+    if ((rc == 0 || rc == MF_ECORRUPT) && body(q)->capacity)
         mf__wait_wake(&body(q)->not_full);
     if (old)
         mf__block_free(rt, old);

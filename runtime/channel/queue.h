@@ -40,8 +40,8 @@ int mf_queue_new(mf_runtime *rt, uint64_t capacity, mf_queue **ret_q);
 
 /* Puts a copy of the bytes, and keeps the objects of handles meanwhile. Sleeps while a bounded
  * queue is full, until the deadline (clock.h; 0 does not sleep). 0; MF_EFULL (deadline 0),
- * MF_ETIMEOUT, MF_ECLOSED, MF_ENOMEM, MF_ELIMIT, MF_EINTR, MF_EFORKED: then nothing was put.
- * Deadline 0 gives MF_ETIMEOUT where a stopped process stands in the way for a second. */
+ * MF_ETIMEOUT, MF_ECLOSED, MF_ENOMEM, MF_ELIMIT, MF_EINTR, MF_EFORKED, MF_ECORRUPT: nothing was
+ * put. Deadline 0 gives MF_ETIMEOUT where a stopped process stands in the way for a second. */
 int mf_queue_put(mf_runtime *rt, mf_queue *q, const void *data, size_t size,
                  const uint64_t *handles, uint32_t n, int64_t deadline);
 
@@ -51,7 +51,8 @@ int mf__queue_put_block(mf_runtime *rt, mf_queue *q, struct mf_block *b, size_t 
                         int64_t deadline);
 
 /* Takes the oldest message, sleeping until the deadline. 0; MF_EEMPTY (deadline 0), MF_ETIMEOUT,
- * MF_ECLOSED (closed and drained), MF_EINTR, MF_EFORKED. Call mf__queue_delivered when the caller
+ * MF_ECLOSED (closed and drained), MF_EINTR, MF_EFORKED, MF_ECORRUPT (what stands in the oldest
+ * message's place is none; nothing was taken). Call mf__queue_delivered when the caller
  * has made use of it (until then its death counts it lost), then mf__message_free. */
 int mf__queue_get(mf_runtime *rt, mf_queue *q, struct mf_message *ret_m, int64_t deadline);
 void mf__queue_delivered(mf_runtime *rt);

@@ -2,13 +2,12 @@
 #include "segment.h"
 
 #define FIRST 15u
-#define MOST 511u
 
 struct mf_block *mf__segment_new(mf_runtime *rt, uint64_t base, uint64_t capacity_before)
 {
     uint64_t capacity = capacity_before ? capacity_before * 2 + 1 : FIRST;
-    if (capacity > MOST)
-        capacity = MOST;
+    if (capacity > MF_SEGMENT_MOST)
+        capacity = MF_SEGMENT_MOST;
     struct mf_block *b = mf__block_new(
         rt, sizeof(struct mf_segment) + capacity * sizeof(struct mf_descriptor), rt->slot);
     if (!b)
@@ -20,14 +19,10 @@ struct mf_block *mf__segment_new(mf_runtime *rt, uint64_t base, uint64_t capacit
     return b;
 }
 
-struct mf_segment *mf__segment_at(const mf_runtime *rt, uint64_t block)
-{
-    return (struct mf_segment *)mf__block_at(rt, block)->payload;
-}
-
 uint64_t mf__segment_next(const mf_runtime *rt, uint64_t block)
 {
-    return atomic_load_explicit(&mf__segment_at(rt, block)->next, memory_order_relaxed);
+    struct mf_segment *s = mf__segment_at(rt, block);
+    return s ? atomic_load_explicit(&s->next, memory_order_relaxed) : 0;
 }
 
 bool mf__segment_is_linked(const mf_runtime *rt, uint64_t block, const struct mf_block *b)

@@ -69,19 +69,21 @@ static void lay_out(mf_runtime *rt, size_t size, size_t budget)
     struct mf_arena *a = rt->arena;
     uint64_t objects = size / 64 / sizeof(struct mf_object);
     a->magic = MAGIC;
-    a->reserve = size;
-    a->slots_at = round_up(sizeof *a, PAGE);
-    a->objects_at = round_up(a->slots_at + MF_SLOTS * sizeof(struct mf_slot), PAGE);
-    a->map_at = round_up(a->objects_at + objects * sizeof(struct mf_object), PAGE);
-    a->units_at = round_up(a->map_at + size / MF_UNIT * sizeof(uint32_t), MF_UNIT);
+    rt->reserve = size;
+    rt->slots_at = round_up(sizeof *a, PAGE);
+    rt->objects_at = round_up(rt->slots_at + MF_SLOTS * sizeof(struct mf_slot), PAGE);
+    rt->map_at = round_up(rt->objects_at + objects * sizeof(struct mf_object), PAGE);
+    rt->units_at = round_up(rt->map_at + size / MF_UNIT * sizeof(uint32_t), MF_UNIT);
     a->family = mf__entropy() | 1;
-    uint64_t units = (size - a->units_at) / MF_UNIT;
+    uint64_t units = (size - rt->units_at) / MF_UNIT;
+    rt->unit_max = (uint32_t)units;
+    rt->object_max = (uint32_t)objects;
     if (!budget)
         budget = mf__memory_limit() / 2;
     uint64_t allowed = budget / MF_UNIT ? budget / MF_UNIT : 1;
-    mf__units_init(rt, (uint32_t)units, (uint32_t)(allowed < units ? allowed : units));
+    mf__units_init(rt, (uint32_t)(allowed < units ? allowed : units));
     mf__blocks_init(rt);
-    mf__objects_init(rt, (uint32_t)objects);
+    mf__objects_init(rt);
     mf__slots_init(rt);
     mf__mutex_init(&a->watch);
 }
@@ -136,7 +138,7 @@ void mf__arena_close(mf_runtime *rt)
 {
     if (!rt)
         return;
-    munmap(rt->arena, rt->arena->reserve);
+    munmap(rt->arena, rt->reserve);
     munmap(rt->token, PAGE);
     free(rt);
 }

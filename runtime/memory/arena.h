@@ -47,8 +47,7 @@ struct mf_unit_pool {
     _Atomic uint32_t top; /* units from here on were never used */
     uint32_t used;        /* units in use; derived from the map, recounted after a death inside */
     uint32_t budget;      /* units that may be in use */
-    uint32_t max;
-    uint32_t hint;                 /* next place in hints */
+    uint32_t hint;        /* next place in hints */
     uint32_t hints[MF_FREE_HINTS]; /* units where free runs may begin; the map decides */
 };
 
@@ -66,17 +65,14 @@ struct mf_object_pool {
     struct mf_journal journal;
     _Atomic uint32_t top;  /* objects from here on were never used */
     _Atomic uint32_t free; /* index + 1 of the first free object; linked through object.next */
-    uint32_t max;
 };
 
 struct mf_arena {
     uint64_t magic;
-    uint64_t reserve;                                /* bytes; constant */
-    uint64_t slots_at, objects_at, map_at, units_at; /* offsets; constant */
-    uint64_t family;                                 /* random; constant */
-    _Atomic uint32_t slot_top;                       /* slots from here on were never used */
-    _Atomic uint32_t deaths;                         /* grows with each death that was settled */
-    _Atomic uint64_t serials;                        /* source of numbers unique in the family */
+    uint64_t family;             /* random; constant */
+    _Atomic uint32_t slot_top;   /* slots from here on were never used */
+    _Atomic uint32_t deaths;     /* grows with each death that was settled */
+    _Atomic uint64_t serials;    /* source of numbers unique in the family */
     _Atomic uint64_t late_wakes; /* sleepers that found something at a re-check: must stay 0 */
     struct mf_mutex watch;       /* role: the one sleeper that looks for deaths often */
     struct mf_unit_pool units;
@@ -107,6 +103,11 @@ struct mf_supervisor {
 
 struct mf_runtime {
     struct mf_arena *arena;
+    /* Constants of the arena, here because nobody can write them here: with these every offset and
+     * number that is read from shared memory is checked before it is used. */
+    uint64_t reserve;                                /* bytes */
+    uint64_t slots_at, objects_at, map_at, units_at; /* offsets */
+    uint32_t object_max, unit_max;                   /* how many have room */
     struct mf_slot *self;
     uint32_t slot;   /* index of self */
     uint32_t *token; /* a page that forks wipe: 0 in a process that somebody else forked */
@@ -157,6 +158,13 @@ uint64_t mf__serial(mf_runtime *rt);
         atomic_store_explicit(field, value, memory_order_relaxed);                                 \
         atomic_signal_fence(memory_order_seq_cst);                                                 \
     } while (0)
+
+/* Do size bytes at an offset read from shared memory lie among the units? */
+static inline bool mf__is_in_units(const mf_runtime *rt, uint64_t offset, uint64_t size)
+{
+    uint64_t room = rt->reserve - rt->units_at;
+    return size <= room && offset - rt->units_at <= room - size;
+}
 
 static inline void *mf__at(const mf_runtime *rt, uint64_t offset)
 {

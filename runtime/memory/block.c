@@ -43,11 +43,12 @@ static uint64_t frontier(const mf_runtime *rt, const struct mf_class *class, uin
            (uint64_t)(uint32_t)carved * class_size(c);
 }
 
-static bool slab_is_used_up(const struct mf_class *class, uint32_t c)
+/* Also when the word cannot be: the slab is left then. */
+static bool slab_is_used_up(const mf_runtime *rt, const struct mf_class *class, uint32_t c)
 {
     uint64_t carved = atomic_load_explicit(&class->carve, memory_order_relaxed);
-    uint32_t n = (uint32_t)carved;
-    return carved == 0 || (n + 1) * class_size(c) > SLAB_UNITS * MF_UNIT;
+    uint64_t end = ((uint64_t)(uint32_t)carved + 1) * class_size(c);
+    return carved == 0 || end > SLAB_UNITS * MF_UNIT || (carved >> 32) + SLAB_UNITS > rt->unit_max;
 }
 
 /* After a death inside: the class's words are each committed by one store, so the class is whole.
@@ -59,7 +60,7 @@ static void settle(mf_runtime *rt, struct mf_class *class, uint32_t c)
         return;
     struct mf_slot *s = mf__slot_at(rt, victim - 1);
     uint64_t fresh = atomic_load(&s->fresh);
-    bool is_uncarved = !slab_is_used_up(class, c) && fresh == frontier(rt, class, c);
+    bool is_uncarved = !slab_is_used_up(rt, class, c) && fresh == frontier(rt, class, c);
     if (fresh && (fresh == class->free || is_uncarved))
         mf__note(&s->fresh, 0);
     MF_CRASH("block.settle.fresh");
@@ -129,22 +130,28 @@ static void wipe(mf_runtime *rt, uint32_t unit, uint32_t c)
         atomic_store_explicit(&((struct mf_block *)(slab + at))->tag, 0, memory_order_relaxed);
 }
 
+/* The first free block of a class. NULL also when what is listed cannot be one: the list is lost.
+ */
+static struct mf_block *first_free(const mf_runtime *rt, const struct mf_class *class, uint32_t c)
+{
+    uint64_t head = atomic_load_explicit(&class->free, memory_order_relaxed);
+    return mf__is_in_units(rt, head, class_size(c)) ? mf__block_at(rt, head) : NULL;
+}
+
 static struct mf_block *take_small(mf_runtime *rt, uint32_t c)
 {
     struct mf_class *class = &rt->arena->classes[c];
-    struct mf_block *b;
     lock(rt, class, c);
-    uint64_t head = atomic_load_explicit(&class->free, memory_order_relaxed);
-    if (head) {
-        b = mf__at(rt, head);
-        mf__note(&rt->self->fresh, head);
+    struct mf_block *b = first_free(rt, class, c);
+    if (b) {
+        mf__note(&rt->self->fresh, mf__offset(rt, b));
         MF_CRASH("block.take.noted_fresh");
         mf__note(&class->free, atomic_load_explicit(&b->next, memory_order_relaxed));
         MF_CRASH("block.take.unlisted");
         atomic_store_explicit(&b->tag, c | MF_BLOCK_USED, memory_order_relaxed);
     } else {
         uint32_t unit;
-        if (slab_is_used_up(class, c)) {
+        if (slab_is_used_up(rt, class, c)) {
             if (mf__units_take(rt, SLAB_UNITS, &unit) < 0) {
                 mf__mutex_unlock(&class->lock);
                 return NULL;
@@ -199,7 +206,7 @@ struct mf_block *mf__block_new(mf_runtime *rt, size_t size, uint32_t owner)
 
 static uint32_t unit_of(const mf_runtime *rt, const struct mf_block *b)
 {
-    return (uint32_t)((mf__offset(rt, b) - rt->arena->units_at) / MF_UNIT);
+    return (uint32_t)((mf__offset(rt, b) - rt->units_at) / MF_UNIT);
 }
 
 /* Puts a block that is in self->fresh, and nowhere else, back to where it came from. */
@@ -212,6 +219,10 @@ static void give(mf_runtime *rt, struct mf_block *b)
         mf__note(&rt->self->fresh, 0); /* the run stands for it from here on */
         MF_CRASH("block.give_large.run_stands");
         mf__units_give(rt, unit_of(rt, b));
+        return;
+    }
+    if (c > LARGEST_CLASS) { /* no block of ours */
+        mf__note(&rt->self->fresh, 0);
         return;
     }
     struct mf_class *class = &rt->arena->classes[c];
@@ -238,7 +249,7 @@ void mf__block_disown(mf_runtime *rt, struct mf_block *b)
 
 void mf__block_free(mf_runtime *rt, struct mf_block *b)
 {
-    if (!b)
+    if (!b || !mf__block_is_used(b))
         return;
     if (atomic_load_explicit(&b->tag, memory_order_relaxed) & MF_BLOCK_KEEPS)
         mf__object_unkeep(rt, b, (const uint64_t *)b->payload);
@@ -278,9 +289,13 @@ void mf__block_pass(mf_runtime *rt, struct mf_block *b, uint32_t slot)
 size_t mf__block_room(const mf_runtime *rt, const struct mf_block *b)
 {
     uint32_t c = kind_of(b);
-    size_t whole =
-        c == LARGE ? (size_t)mf__units_length(rt, unit_of(rt, b)) * MF_UNIT : class_size(c);
-    return whole - sizeof(struct mf_block);
+    size_t left = rt->reserve - mf__offset(rt, b), whole = 0;
+    if (c == LARGE)
+        whole = (size_t)mf__units_length(rt, unit_of(rt, b)) * MF_UNIT;
+    else if (c <= LARGEST_CLASS)
+        whole = class_size(c);
+    whole = whole < left ? whole : left;
+    return whole > sizeof(struct mf_block) ? whole - sizeof(struct mf_block) : 0;
 }
 
 /* --- after a death: rt acts in the name of the dead slot (death.h) ------------------------------
@@ -331,11 +346,11 @@ static void recover_block(mf_runtime *rt, struct mf_block *b)
 
 static void recover_owned(mf_runtime *rt, uint32_t unit, uint32_t n, uint32_t tag, void *arg)
 {
-    (void)n, (void)arg;
+    (void)arg;
     uint8_t *at = mf__at(rt, mf__unit_offset(rt, unit));
     if (tag == LARGE)
         recover_block(rt, (struct mf_block *)at);
-    for (uint32_t i = 0; tag < MF_CLASSES && i + class_size(tag) <= SLAB_UNITS * MF_UNIT;
+    for (uint64_t i = 0; tag < MF_CLASSES && i + class_size(tag) <= (uint64_t)n * MF_UNIT;
          i += class_size(tag))
         recover_block(rt, (struct mf_block *)(at + i));
 }
@@ -367,11 +382,10 @@ void mf__blocks_recover(mf_runtime *rt)
 
 static void count_run(mf_runtime *rt, uint32_t unit, uint32_t n, uint32_t tag, void *arg)
 {
-    (void)n;
     uint64_t *count = arg;
     uint8_t *at = mf__at(rt, mf__unit_offset(rt, unit));
     *count += tag == LARGE;
-    for (uint32_t i = 0; tag < MF_CLASSES && i + class_size(tag) <= SLAB_UNITS * MF_UNIT;
+    for (uint64_t i = 0; tag < MF_CLASSES && i + class_size(tag) <= (uint64_t)n * MF_UNIT;
          i += class_size(tag))
         *count += (atomic_load(&((struct mf_block *)(at + i))->tag) & MF_BLOCK_USED) != 0;
 }

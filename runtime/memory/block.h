@@ -38,7 +38,7 @@ struct mf_block *mf__block_new(mf_runtime *rt, size_t size, uint32_t owner);
 #define MF_IN_HAND UINT32_MAX
 
 /* Frees a block that this process owns or has in hand (which is cleared); lets the objects go that
- * it keeps. NULL is fine. */
+ * it keeps. NULL is fine, and so is a block that is free. */
 void mf__block_free(mf_runtime *rt, struct mf_block *b);
 
 /* Moves a block that this process owns into self->hand, and back. */
@@ -53,7 +53,7 @@ void mf__block_disown(mf_runtime *rt, struct mf_block *b);
 /* Makes a block of this process another slot's, by one store. */
 void mf__block_pass(mf_runtime *rt, struct mf_block *b, uint32_t slot);
 
-/* How many bytes the payload has room for. */
+/* How many bytes the payload has room for: all of them in the arena, whatever the header says. */
 size_t mf__block_room(const mf_runtime *rt, const struct mf_block *b);
 
 /* For death.c, rt acting for the dead: takes and leaves each lock, so that a death inside it is
@@ -66,9 +66,18 @@ void mf__blocks_recover(mf_runtime *rt);
 /* Blocks in use now, by a walk: for tests, alone. */
 uint64_t mf__block_count(mf_runtime *rt);
 
+/* The block at an offset that was read from shared memory: NULL for 0, and for what cannot be the
+ * offset of a block. */
 static inline struct mf_block *mf__block_at(const mf_runtime *rt, uint64_t offset)
 {
-    return offset ? mf__at(rt, offset) : NULL;
+    bool can_be = offset % sizeof(struct mf_block) == 0 && mf__is_in_units(rt, offset, 64);
+    return can_be ? mf__at(rt, offset) : NULL;
+}
+
+/* False for one that was freed: a chain of blocks that leads back into itself ends there. */
+static inline bool mf__block_is_used(const struct mf_block *b)
+{
+    return atomic_load_explicit(&b->tag, memory_order_relaxed) & MF_BLOCK_USED;
 }
 
 #endif

@@ -18,7 +18,7 @@ static int settle_named(mf_runtime *rt, _Atomic uint32_t *field, int64_t deadlin
     if (!index)
         return 0;
     struct mf_object *o = mf__object_at(rt, index - 1);
-    const struct mf_kind *kind = rt->kinds[atomic_load(&o->kind) & 0xff];
+    const struct mf_kind *kind = mf__object_kind(rt, atomic_load(&o->kind));
     if (kind && kind->settle && kind->settle(rt, o, rt->self, deadline) < 0)
         return MF_ETIMEOUT;
     MF_CRASH("death.clean.settled");
@@ -86,7 +86,7 @@ static bool give_up(mf_runtime *rt, uint32_t index, uint64_t state, int64_t dead
 bool mf__death_give_up(mf_runtime *rt, uint32_t index)
 {
     uint64_t state = atomic_load(&mf__slot_at(rt, index)->state);
-    return mf__phase(state) == MF_SLOT_STARTING && give_up(rt, index, state, MF_FOREVER);
+    return mf__phase(state) == MF_SLOT_STARTING && give_up(rt, index, state, 0);
 }
 
 /* Settles the children of a dead process, which no longer gets any. False while one of them lives.
@@ -151,7 +151,7 @@ bool mf__death_settle(mf_runtime *rt, uint32_t index)
 int mf__death_check(mf_runtime *rt)
 {
     int found = 0;
-    uint32_t top = atomic_load(&rt->arena->slot_top);
+    uint32_t top = mf__slot_top(rt);
     for (uint32_t i = 0; i < top; i++) {
         uint64_t state = atomic_load(&mf__slot_at(rt, i)->state);
         enum mf_phase phase = mf__phase(state);

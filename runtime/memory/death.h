@@ -35,7 +35,8 @@ int mf__death_check(mf_runtime *rt);
 bool mf__death_settle(mf_runtime *rt, uint32_t slot);
 
 /* For its parent: frees a slot that was taken for a child which never came: its start failed, or it
- * was reaped before it entered. False where a stopped process keeps it from being settled. */
+ * was reaped before it entered. False where a stopped process keeps it from being settled, or
+ * somebody holds it for more than a second. */
 bool mf__death_give_up(mf_runtime *rt, uint32_t slot);
 
 /* Cleans the calling process's own slot, as a death would, before it leaves. */

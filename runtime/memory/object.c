@@ -14,7 +14,19 @@ static struct mf_object_pool *pool(const mf_runtime *rt)
 
 struct mf_object *mf__object_at(const mf_runtime *rt, uint32_t index)
 {
-    return (struct mf_object *)mf__at(rt, rt->arena->objects_at) + index;
+    return (struct mf_object *)mf__at(rt, rt->objects_at) + (index < rt->object_max ? index : 0);
+}
+
+const struct mf_kind *mf__object_kind(const mf_runtime *rt, uint32_t word)
+{
+    return (word & 0xff) < MF_KINDS ? rt->kinds[word & 0xff] : NULL;
+}
+
+/* Where walks end. */
+static uint32_t top_of(const mf_runtime *rt)
+{
+    uint32_t top = atomic_load(&pool(rt)->top);
+    return top < rt->object_max ? top : rt->object_max;
 }
 
 uint32_t mf__object_index(const mf_runtime *rt, const struct mf_object *o)
@@ -30,7 +42,7 @@ uint64_t mf__object_handle(const mf_runtime *rt, const struct mf_object *o)
 static struct mf_object *of_handle(const mf_runtime *rt, uint64_t handle)
 {
     uint32_t index = (uint32_t)(handle >> 32);
-    if (index >= atomic_load(&pool(rt)->top))
+    if (index >= top_of(rt))
         return NULL;
     struct mf_object *o = mf__object_at(rt, index);
     uint32_t kind = atomic_load(&o->kind);
@@ -40,11 +52,22 @@ static struct mf_object *of_handle(const mf_runtime *rt, uint64_t handle)
 /* --- the journal --------------------------------------------------------------------------------
  */
 
+/* May a journal write there: into an object's `refs`, or a block's `next`? */
+static bool is_journaled(const mf_runtime *rt, uint64_t at)
+{
+    uint64_t in_objects = at - rt->objects_at;
+    if (in_objects < (uint64_t)rt->object_max * sizeof(struct mf_object))
+        return in_objects % sizeof(struct mf_object) == offsetof(struct mf_object, refs);
+    return mf__block_at(rt, at - offsetof(struct mf_block, next)) != NULL;
+}
+
 static void replay(mf_runtime *rt)
 {
     struct mf_journal *j = &pool(rt)->journal;
-    for (uint32_t i = 0; i < j->n; i++) {
-        *(volatile uint64_t *)mf__at(rt, j->write[i].at) = j->write[i].value;
+    for (uint32_t i = 0; i < 2 && i < j->n; i++) {
+        uint64_t at = j->write[i].at;
+        if (is_journaled(rt, at))
+            *(volatile uint64_t *)mf__at(rt, at) = j->write[i].value;
         MF_CRASH("object.journal.replayed");
     }
     atomic_store(&j->armed, 0);
@@ -144,7 +167,7 @@ static void settle(mf_runtime *rt)
     }
     MF_CRASH("object.settle.listed");
     uint32_t victim = atomic_load_explicit(&p->lock.holder, memory_order_relaxed);
-    for (uint32_t i = 0; victim && i < atomic_load(&p->top); i++)
+    for (uint32_t i = 0, top = top_of(rt); victim && i < top; i++)
         doom(rt, mf__object_at(rt, i), victim - 1);
 }
 
@@ -176,7 +199,7 @@ static struct mf_object *never_used(mf_runtime *rt)
 {
     struct mf_object_pool *p = pool(rt);
     uint32_t top = atomic_load(&p->top);
-    if (top == p->max)
+    if (top >= rt->object_max)
         return NULL;
     struct mf_object *o = mf__object_at(rt, top);
     mf__mutex_init(&o->end[0].lock);
@@ -193,7 +216,8 @@ int mf__object_new(mf_runtime *rt, uint32_t kind, struct mf_object **ret_o)
     lock(rt);
     uint32_t first = atomic_load_explicit(&pool(rt)->free, memory_order_relaxed);
     struct mf_object *o = first ? mf__object_at(rt, first - 1) : never_used(rt);
-    if (o) {
+    int rc = !o ? MF_ENOMEM : atomic_load(&o->kind) ? MF_ECORRUPT : 0;
+    if (rc == 0) {
         o->generation++;
         o->refs = 0;
         for (int e = 0; e < 2; e++)
@@ -207,18 +231,16 @@ int mf__object_new(mf_runtime *rt, uint32_t kind, struct mf_object **ret_o)
         MF_CRASH("object.new.alive");
         mf__note(&pool(rt)->free, o->next);
         MF_CRASH("object.new.unlisted");
+        *ret_o = o;
     }
     unlock(rt);
-    if (!o)
-        return MF_ENOMEM;
-    *ret_o = o;
-    return 0;
+    return rc;
 }
 
 /* Destroys a doomed object. May doom others on the way: mf__object_unkeep. */
 static void destroy(mf_runtime *rt, struct mf_object *o)
 {
-    const struct mf_kind *kind = rt->kinds[atomic_load(&o->kind) & 0xff];
+    const struct mf_kind *kind = mf__object_kind(rt, atomic_load(&o->kind));
     if (kind && kind->destroy)
         kind->destroy(rt, o);
     MF_CRASH("object.destroy.emptied");
@@ -249,6 +271,8 @@ static void bury(mf_runtime *rt, struct mf_object *o)
     while (rt->doomed) {
         o = mf__object_at(rt, rt->doomed - 1);
         rt->doomed = o->next;
+        if (!(atomic_load(&o->kind) & MF_DYING)) /* the list leads back into itself: corrupt */
+            break;
         destroy(rt, o);
     }
     rt->burying = false;
@@ -319,6 +343,8 @@ void mf__object_unkeep(mf_runtime *rt, struct mf_block *b, const uint64_t *handl
         lock(rt);
         uint64_t next = atomic_load(&b->next);
         uint32_t kept = (uint32_t)(next >> 32);
+        if (kept > mf__block_room(rt, b) / sizeof *handles) /* corrupt */
+            kept = 0;
         struct mf_object *o = NULL;
         bool doomed = false;
         if (kept) {
@@ -343,7 +369,7 @@ void mf__object_unkeep(mf_runtime *rt, struct mf_block *b, const uint64_t *handl
  * become another kind's. */
 static void tell(mf_runtime *rt, struct mf_object *o, uint32_t word)
 {
-    const struct mf_kind *kind = rt->kinds[word & 0xff];
+    const struct mf_kind *kind = mf__object_kind(rt, word);
     if (!kind || !kind->bereave)
         return;
     lock(rt);
@@ -364,7 +390,7 @@ void mf__object_bereave_all(mf_runtime *rt)
 {
     if (!atomic_load(&rt->self->held))
         return;
-    uint32_t top = atomic_load(&pool(rt)->top);
+    uint32_t top = top_of(rt);
     for (uint32_t i = 0; i < top; i++) {
         struct mf_object *o = mf__object_at(rt, i);
         uint32_t word = atomic_load(&o->kind);
@@ -382,15 +408,14 @@ void mf__object_bereave_all(mf_runtime *rt)
     mf__note(&rt->self->held, 0);
 }
 
-void mf__objects_init(mf_runtime *rt, uint32_t max)
+void mf__objects_init(mf_runtime *rt)
 {
     mf__mutex_init(&pool(rt)->lock);
-    pool(rt)->max = max;
 }
 
 uint32_t mf__object_count(mf_runtime *rt)
 {
-    uint32_t n = 0, top = atomic_load(&pool(rt)->top);
+    uint32_t n = 0, top = top_of(rt);
     for (uint32_t i = 0; i < top; i++)
         n += atomic_load(&mf__object_at(rt, i)->kind) != 0;
     return n;

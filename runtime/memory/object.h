@@ -44,7 +44,7 @@ struct mf_block;
 uint64_t mf__object_handle(const mf_runtime *rt, const struct mf_object *o);
 
 /* Makes an object of the kind, held by this process. Its body is zero, its ends' words too.
- * MF_ENOMEM when all places are taken. */
+ * MF_ENOMEM when all places are taken; MF_ECORRUPT. */
 int mf__object_new(mf_runtime *rt, uint32_t kind, struct mf_object **ret_o);
 
 /* The object of a handle if it is alive and of that kind (0: any), now also held by this process;
@@ -65,6 +65,7 @@ int mf__object_keep(mf_runtime *rt, struct mf_block *b, const uint64_t *handles,
 /* Undoes mf__object_keep, for a message that is about to be freed. */
 void mf__object_unkeep(mf_runtime *rt, struct mf_block *b, const uint64_t *handles);
 
+/* The object of an index: of place 0 for one that is none. */
 struct mf_object *mf__object_at(const mf_runtime *rt, uint32_t index);
 uint32_t mf__object_index(const mf_runtime *rt, const struct mf_object *o);
 
@@ -77,7 +78,11 @@ int mf__objects_visit(mf_runtime *rt, int64_t deadline);
 void mf__object_bereave_all(mf_runtime *rt);
 
 /* Prepares the pool of a new arena. */
-void mf__objects_init(mf_runtime *rt, uint32_t max);
+void mf__objects_init(mf_runtime *rt);
+
+/* What the layers above do for an object whose word `kind` is this; NULL for a word that is none.
+ */
+const struct mf_kind *mf__object_kind(const mf_runtime *rt, uint32_t word);
 
 /* Objects alive now, for tests. */
 uint32_t mf__object_count(mf_runtime *rt);

@@ -23,7 +23,7 @@ static uint64_t taken_by(const mf_runtime *rt, uint32_t generation)
 
 struct mf_slot *mf__slot_at(const mf_runtime *rt, uint32_t index)
 {
-    return (struct mf_slot *)mf__at(rt, rt->arena->slots_at) + index;
+    return (struct mf_slot *)mf__at(rt, rt->slots_at) + index % MF_SLOTS;
 }
 
 /* Lets mf__death_check look as far as this slot. */
@@ -57,7 +57,7 @@ int mf__slot_take(mf_runtime *rt, uint32_t *ret_index)
     for (uint32_t i = 0; i < MF_SLOTS; i++) {
         struct mf_slot *s = mf__slot_at(rt, i);
         uint64_t old = atomic_load(&s->state);
-        if (mf__phase(old) != MF_SLOT_FREE)
+        if (mf__phase(old) != MF_SLOT_FREE || i == rt->slot)
             continue;
         raise_top(rt, i); /* first: a slot above the top would be overlooked if we died here */
         MF_CRASH("slot.take.counted");

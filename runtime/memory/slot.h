@@ -59,6 +59,14 @@ _Static_assert(sizeof(struct mf_slot) == 192, "a slot is whole cache lines");
 /* Prepares the slots of a new arena. */
 void mf__slots_init(mf_runtime *rt);
 
+/* How many slots were ever used: where walks end. */
+static inline uint32_t mf__slot_top(const mf_runtime *rt)
+{
+    uint32_t top = atomic_load(&rt->arena->slot_top);
+    return top < MF_SLOTS ? top : MF_SLOTS;
+}
+
+/* The slot of a number. Any number has one, so that one read from shared memory needs no check. */
 struct mf_slot *mf__slot_at(const mf_runtime *rt, uint32_t index);
 
 /* A state: generation << 32 | parent's generation << 16 | (parent + 1) << 4 | phase. */

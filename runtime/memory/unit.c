@@ -14,12 +14,7 @@ typedef _Atomic uint32_t map_word;
 
 static map_word *map(const mf_runtime *rt)
 {
-    return mf__at(rt, rt->arena->map_at);
-}
-
-static uint32_t length(uint32_t word)
-{
-    return word & RUN_LENGTH;
+    return mf__at(rt, rt->map_at);
 }
 
 static bool is_free(uint32_t word)
@@ -27,23 +22,45 @@ static bool is_free(uint32_t word)
     return word && !(word & RUN_USED);
 }
 
+/* 0 behind the end of the map. */
 static uint32_t get(const mf_runtime *rt, uint32_t unit)
 {
-    return atomic_load_explicit(&map(rt)[unit], memory_order_acquire);
+    return unit < rt->unit_max ? atomic_load_explicit(&map(rt)[unit], memory_order_acquire) : 0;
 }
 
 /* The commit of every change of the map. */
 static void set(const mf_runtime *rt, uint32_t unit, uint32_t word)
 {
-    atomic_store_explicit(&map(rt)[unit], word, memory_order_release);
+    if (unit < rt->unit_max)
+        atomic_store_explicit(&map(rt)[unit], word, memory_order_release);
 }
 
-void mf__units_init(mf_runtime *rt, uint32_t max, uint32_t budget)
+/* The length of the run that begins at a unit. Whatever the map says, it ends with the arena. */
+static uint32_t length(const mf_runtime *rt, uint32_t unit)
+{
+    uint32_t n = get(rt, unit) & RUN_LENGTH, most = unit < rt->unit_max ? rt->unit_max - unit : 0;
+    return n < most ? n : most;
+}
+
+/* From run to run: how far a walk goes on. */
+static uint32_t step(const mf_runtime *rt, uint32_t unit)
+{
+    uint32_t n = length(rt, unit);
+    return n ? n : 1;
+}
+
+/* Where walks end. */
+static uint32_t top_of(const mf_runtime *rt)
+{
+    uint32_t top = atomic_load(&rt->arena->units.top);
+    return top < rt->unit_max ? top : rt->unit_max;
+}
+
+void mf__units_init(mf_runtime *rt, uint32_t budget)
 {
     struct mf_unit_pool *u = &rt->arena->units;
     mf__mutex_init(&u->lock);
-    u->max = max;
-    u->budget = budget < max ? budget : max;
+    u->budget = budget;
 }
 
 /* After a death inside: words inside runs may be stale and the caches wrong; and the victim's run
@@ -60,10 +77,10 @@ static void settle(mf_runtime *rt)
         MF_CRASH("unit.settle.run");
     }
     uint32_t used = 0;
-    for (uint32_t i = 0; i < u->top; i += length(get(rt, i))) {
-        uint32_t word = get(rt, i);
-        used += word & RUN_USED ? length(word) : 0;
-        for (uint32_t k = i + 1; k < i + length(word); k++)
+    for (uint32_t i = 0, n, top = top_of(rt); i < top; i += n) {
+        n = step(rt, i);
+        used += get(rt, i) & RUN_USED ? n : 0;
+        for (uint32_t k = i + 1; k < i + n; k++)
             set(rt, k, 0);
     }
     for (int i = 0; i < MF_FREE_HINTS; i++)
@@ -92,10 +109,10 @@ static void lock(mf_runtime *rt)
 /* Makes one run of the free run at i and the free runs right behind it. */
 static uint32_t merge(mf_runtime *rt, uint32_t i)
 {
-    uint32_t n = length(get(rt, i)), top = rt->arena->units.top;
+    uint32_t n = length(rt, i), top = top_of(rt);
     while (i + n < top && is_free(get(rt, i + n))) {
         uint32_t behind = i + n;
-        n += length(get(rt, behind));
+        n += length(rt, behind);
         set(rt, i, n);
         MF_CRASH("unit.merge.longer");
         set(rt, behind, 0);
@@ -106,7 +123,7 @@ static uint32_t merge(mf_runtime *rt, uint32_t i)
 /* Cuts n units off the free run at i and marks them used, their content still unknown. */
 static void cut(mf_runtime *rt, uint32_t i, uint32_t n)
 {
-    uint32_t whole = length(get(rt, i));
+    uint32_t whole = length(rt, i);
     if (whole > n)
         set(rt, i + n, whole - n); /* inside a free run nobody looks: not a commit yet */
     MF_CRASH("unit.take.cut");
@@ -119,9 +136,9 @@ static int64_t find_hot(mf_runtime *rt, uint32_t n)
 {
     struct mf_unit_pool *u = &rt->arena->units;
     for (uint32_t k = 1; k <= MF_FREE_HINTS; k++) {
-        uint32_t *hint = &u->hints[(u->hint - k) % MF_FREE_HINTS];
-        if (*hint && is_free(get(rt, *hint - 1)) && merge(rt, *hint - 1) >= n)
-            return *hint - 1;
+        uint32_t hint = u->hints[(u->hint - k) % MF_FREE_HINTS];
+        if (hint && is_free(get(rt, hint - 1)) && merge(rt, hint - 1) >= n)
+            return hint - 1;
     }
     return -1;
 }
@@ -129,8 +146,8 @@ static int64_t find_hot(mf_runtime *rt, uint32_t n)
 /* Walks the whole map, merging on the way. */
 static int64_t find_cold(mf_runtime *rt, uint32_t n)
 {
-    uint32_t top = rt->arena->units.top;
-    for (uint32_t i = 0; i < top; i += length(get(rt, i)))
+    uint32_t top = top_of(rt);
+    for (uint32_t i = 0; i < top; i += step(rt, i))
         if (is_free(get(rt, i)) && merge(rt, i) >= n)
             return i;
     return -1;
@@ -140,9 +157,9 @@ static int64_t find_cold(mf_runtime *rt, uint32_t n)
 static int64_t extend(mf_runtime *rt, uint32_t n)
 {
     struct mf_unit_pool *u = &rt->arena->units;
-    if (n > u->max - u->top)
+    uint32_t i = top_of(rt);
+    if (n > rt->unit_max - i)
         return -1;
-    uint32_t i = u->top;
     set(rt, i, n);
     MF_CRASH("unit.extend.worded");
     mf__note(&u->top, i + n); /* a word below the top is never 0 where a run begins */
@@ -202,7 +219,7 @@ void mf__units_give(mf_runtime *rt, uint32_t unit)
 {
     struct mf_unit_pool *u = &rt->arena->units;
     lock(rt);
-    uint32_t n = length(get(rt, unit));
+    uint32_t n = length(rt, unit);
     set(rt, unit, n);
     MF_CRASH("unit.give.marked");
     u->used -= n;
@@ -215,7 +232,7 @@ void mf__units_give(mf_runtime *rt, uint32_t unit)
 
 void mf__units_tag(mf_runtime *rt, uint32_t unit, uint32_t tag)
 {
-    set(rt, unit, RUN_USED | tag << 24 | length(get(rt, unit)));
+    set(rt, unit, RUN_USED | tag << 24 | length(rt, unit));
 }
 
 int mf__units_visit(mf_runtime *rt, int64_t deadline)
@@ -228,7 +245,7 @@ int mf__units_visit(mf_runtime *rt, int64_t deadline)
 
 uint32_t mf__units_length(const mf_runtime *rt, uint32_t unit)
 {
-    return length(get(rt, unit));
+    return length(rt, unit);
 }
 
 void mf__units_each(mf_runtime *rt,
@@ -239,14 +256,14 @@ void mf__units_each(mf_runtime *rt,
     uint32_t i = 0;
     for (;;) {
         lock(rt);
-        uint32_t word = 0;
-        while (i < rt->arena->units.top && !((word = get(rt, i)) & RUN_USED))
-            i += length(word) ? length(word) : 1;
-        bool end = i >= rt->arena->units.top;
+        uint32_t word = 0, top = top_of(rt);
+        while (i < top && !((word = get(rt, i)) & RUN_USED))
+            i += step(rt, i);
+        uint32_t n = step(rt, i);
         mf__mutex_unlock(&rt->arena->units.lock);
-        if (end)
+        if (i >= top)
             return;
-        see(rt, i, length(word), word >> 24 & 127, arg);
-        i += length(word);
+        see(rt, i, n, word >> 24 & 127, arg);
+        i += n;
     }
 }

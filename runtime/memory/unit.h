@@ -16,7 +16,7 @@
 #define MF_RUN_RAW 126u   /* just taken: not to be looked into */
 
 /* Prepares the pool of a new arena. */
-void mf__units_init(mf_runtime *rt, uint32_t max, uint32_t budget);
+void mf__units_init(mf_runtime *rt, uint32_t budget);
 
 /* Takes a run of n units, tagged MF_RUN_RAW. Its first unit goes to *ret_unit, and unit + 1 into
  * self->run, where it stays until the caller has made it known elsewhere and clears it. Pages never
@@ -32,7 +32,7 @@ void mf__units_give(mf_runtime *rt, uint32_t unit);
 /* Takes and leaves the lock, so that a death inside it is settled. 0 or MF_ETIMEOUT. */
 int mf__units_visit(mf_runtime *rt, int64_t deadline);
 
-/* The length of the run that begins at a unit, and its tag. */
+/* The length of the run that begins at a unit. */
 uint32_t mf__units_length(const mf_runtime *rt, uint32_t unit);
 
 /* Calls see(unit, length, tag) for each used run, in order, outside the lock. */
@@ -42,7 +42,7 @@ void mf__units_each(mf_runtime *rt,
 
 static inline uint64_t mf__unit_offset(const mf_runtime *rt, uint32_t unit)
 {
-    return rt->arena->units_at + (uint64_t)unit * MF_UNIT;
+    return rt->units_at + (uint64_t)unit * MF_UNIT;
 }
 
 #endif

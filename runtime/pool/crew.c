@@ -114,7 +114,7 @@ static void settle_job(mf_pool *pool, mf_job *job, const struct mf_member *m)
     struct mf_task *t = job->task;
     uint32_t state = atomic_load(&t->state), done = atomic_load(&t->done);
     bool over = state == MF_TASK_DONE || state == MF_TASK_CANCELLED ||
-                (state == MF_TASK_RUNNING && done == t->count);
+                (state == MF_TASK_RUNNING && done == job->count);
     bool overdue = m->overdue == job->word;
     if (over) /* it could not tell any more */
         mf__pool_returned(pool, job);

@@ -14,6 +14,7 @@ struct mf_job {
     mf_code *code;
     uint64_t word; /* offset of task, | number << 40: names this job in queues and slots */
     uint32_t id;   /* place in pool->jobs */
+    uint32_t count;
     uint32_t retries;
     int64_t timeout; /* ns; 0: none */
     enum mf_job_state state;

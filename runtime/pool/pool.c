@@ -84,7 +84,8 @@ mf_job *mf__pool_find(mf_pool *pool, uint64_t word)
     if (!word)
         return NULL;
     /* The record may be long gone: its id is a hint, the job has the truth. */
-    uint64_t id = mf__task_at(pool->rt, word & MF_TASK_OFFSET)->id;
+    const struct mf_task *t = mf__task_at(pool->rt, word & MF_TASK_OFFSET);
+    uint64_t id = t ? t->id : UINT64_MAX;
     mf_job *job = id < pool->job_max ? pool->jobs[id] : NULL;
     return job && job->word == word && job->state == MF_JOB_PENDING ? job : NULL;
 }
@@ -128,7 +129,7 @@ int mf_pool_submit(mf_pool *pool, const struct mf_submit *s, mf_job **ret_job)
     t->code = mf__offset(pool->rt, s->code->block);
     job->code = s->code;
     s->code->refs++;
-    t->count = s->count;
+    t->count = job->count = s->count;
     t->flags = s->flags | (s->timeout > 0 ? MF_TASK_TIMED : 0);
     job->pool = pool;
     job->task = t;
@@ -181,7 +182,7 @@ void mf__pool_item_failed(mf_pool *pool, mf_job *job, struct mf_failure why)
     list[job->failure_count++] = why;
     t->failed = 0;
     mf__task_commit_item(t);
-    if (atomic_load(&t->done) == t->count)
+    if (atomic_load(&t->done) == job->count)
         finish(pool, job, MF_JOB_FINISHED);
     else
         mf__pool_requeue(pool, job);
@@ -258,7 +259,7 @@ bool mf__pool_drain(mf_pool *pool)
 {
     struct mf_message m;
     bool some = false;
-    while (mf__queue_get(pool->rt, pool->news, &m, 0) == 0) {
+    while (pool->news && mf__queue_get(pool->rt, pool->news, &m, 0) == 0) {
         hear(pool, &m);
         some = true;
     }
@@ -485,6 +486,11 @@ enum mf_job_state mf_job_state(const mf_job *job)
 void *mf_job_user(const mf_job *job)
 {
     return job->user;
+}
+
+uint32_t mf_job_count(const mf_job *job)
+{
+    return job->count;
 }
 
 struct mf_task *mf_job_task(const mf_job *job)

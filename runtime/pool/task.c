@@ -10,7 +10,9 @@
 
 struct mf_task *mf__task_at(const mf_runtime *rt, uint64_t offset)
 {
-    return (struct mf_task *)mf__block_at(rt, offset)->payload;
+    struct mf_block *b = mf__block_at(rt, offset);
+    bool fits = mf__is_in_units(rt, offset, sizeof *b + sizeof(struct mf_task));
+    return b && fits && mf__block_is_used(b) ? (struct mf_task *)b->payload : NULL;
 }
 
 static struct mf_block *block_of(const void *payload)
@@ -21,9 +23,15 @@ static struct mf_block *block_of(const void *payload)
 const struct mf_code_bytes *mf__task_code(const mf_runtime *rt, const struct mf_task *t)
 {
     const struct mf_block *b = mf__block_at(rt, t->code);
+    if (!b || !mf__block_is_used(b))
+        return NULL;
     bool keeps = atomic_load_explicit(&b->tag, memory_order_relaxed) & MF_BLOCK_KEEPS;
-    uint32_t handles = keeps ? (uint32_t)atomic_load(&b->next) : 0;
-    return (const struct mf_code_bytes *)(b->payload + handles * sizeof(uint64_t));
+    uint64_t room = mf__block_room(rt, b);
+    uint64_t before = keeps ? (uint32_t)atomic_load(&b->next) * sizeof(uint64_t) : 0;
+    const struct mf_code_bytes *code = (const struct mf_code_bytes *)(b->payload + before);
+    if (before + sizeof *code > room || code->size > room - before - sizeof *code)
+        return NULL;
+    return code;
 }
 
 uint64_t mf__task_offset(const mf_runtime *rt, const struct mf_task *t)
@@ -59,10 +67,18 @@ struct mf_task *mf__task_new(mf_runtime *rt, const void *input, size_t size,
     return t;
 }
 
-static uint64_t *next_keeper(const struct mf_block *b)
+static struct mf_block *keeper_at(const mf_runtime *rt, uint64_t offset)
 {
-    uint32_t n = (uint32_t)atomic_load(&b->next);
-    return (uint64_t *)(uintptr_t)b->payload + n;
+    struct mf_block *b = mf__block_at(rt, offset);
+    return b && mf__block_is_used(b) ? b : NULL;
+}
+
+static struct mf_block *next_keeper(const mf_runtime *rt, const struct mf_block *b)
+{
+    uint64_t n = (uint32_t)atomic_load(&b->next);
+    if ((n + 1) * sizeof(uint64_t) > mf__block_room(rt, b))
+        return NULL;
+    return keeper_at(rt, ((const uint64_t *)b->payload)[n]);
 }
 
 void mf__task_free(mf_runtime *rt, struct mf_task *t)
@@ -73,8 +89,8 @@ void mf__task_free(mf_runtime *rt, struct mf_task *t)
         next = mf__window_next(rt, w);
         mf__block_free(rt, block_of(w));
     }
-    for (struct mf_block *b = mf__block_at(rt, t->keepers), *next; b; b = next) {
-        next = mf__block_at(rt, *next_keeper(b));
+    for (struct mf_block *b = keeper_at(rt, t->keepers), *next; b; b = next) {
+        next = next_keeper(rt, b);
         mf__block_free(rt, b);
     }
     mf__block_free(rt, mf__block_at(rt, t->keeper));
@@ -83,12 +99,17 @@ void mf__task_free(mf_runtime *rt, struct mf_task *t)
 
 struct mf_window *mf__window_next(const mf_runtime *rt, const struct mf_window *w)
 {
-    return w->next ? (struct mf_window *)mf__block_at(rt, w->next)->payload : NULL;
+    struct mf_block *b = mf__block_at(rt, w->next);
+    return b && mf__block_is_used(b) ? (struct mf_window *)b->payload : NULL;
 }
 
 struct mf_window *mf__task_out_tail(const mf_runtime *rt, const struct mf_task *t)
 {
-    return mf__at(rt, t->out_tail);
+    uint64_t tail = t->out_tail;
+    if (tail == mf__offset(rt, &t->out))
+        return mf__at(rt, tail);
+    struct mf_block *b = mf__block_at(rt, tail - sizeof *b);
+    return b ? (struct mf_window *)b->payload : NULL;
 }
 
 uint32_t mf__window_items(const mf_runtime *rt, const struct mf_task *t, const struct mf_window *w)
@@ -100,12 +121,15 @@ uint32_t mf__window_items(const mf_runtime *rt, const struct mf_task *t, const s
 struct mf_window *mf__task_out_grow(mf_runtime *rt, struct mf_task *t, size_t need)
 {
     size_t room = t->in.size > need ? t->in.size : need;
+    struct mf_window *tail = mf__task_out_tail(rt, t);
     struct mf_block *b =
-        mf__block_new(rt, sizeof(struct mf_window) + (room > 1000 ? room : 1000), MF_IN_HAND);
+        !tail
+            ? NULL
+            : mf__block_new(rt, sizeof(struct mf_window) + (room > 1000 ? room : 1000), MF_IN_HAND);
     if (!b)
         return NULL;
     MF_CRASH("task.grow.in_hand");
-    struct mf_window *w = (struct mf_window *)b->payload, *tail = mf__task_out_tail(rt, t);
+    struct mf_window *w = (struct mf_window *)b->payload;
     w->next = 0;
     w->size = mf__block_room(rt, b) - sizeof *w;
     w->first = atomic_load_explicit(&t->done, memory_order_relaxed);
@@ -143,14 +167,17 @@ int mf__task_keep(mf_runtime *rt, struct mf_task *t, const uint64_t *handles, ui
 void mf__task_recover_link(mf_runtime *rt, struct mf_task *t, uint64_t link)
 {
     bool linked = false;
-    for (struct mf_window *w = t ? &t->out : NULL; w; w = mf__window_next(rt, w)) {
-        if (!link || w->next != link)
+    uint32_t n = 0;
+    for (struct mf_window *w = t ? &t->out : NULL, *next; w && n++ < MF_WINDOWS_MOST; w = next) {
+        next = mf__window_next(rt, w);
+        if (!link || w->next != link || !next)
             continue;
         linked = true;
-        t->out_tail = mf__offset(rt, mf__window_next(rt, w));
+        t->out_tail = mf__offset(rt, next);
     }
-    for (struct mf_block *b = t ? mf__block_at(rt, t->keepers) : NULL; b;
-         b = mf__block_at(rt, *next_keeper(b)))
+    n = 0;
+    for (struct mf_block *b = t ? keeper_at(rt, t->keepers) : NULL; b && n++ < MF_WINDOWS_MOST;
+         b = next_keeper(rt, b))
         linked |= mf__offset(rt, b) == link;
     if (link && !linked)
         mf__block_free(rt, mf__block_at(rt, link));

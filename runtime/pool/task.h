@@ -86,20 +86,31 @@ uint32_t mf__window_items(const mf_runtime *rt, const struct mf_task *t, const s
 /* Frees the record, its windows and its keepers; not its code. NULL is fine. */
 void mf__task_free(mf_runtime *rt, struct mf_task *t);
 
-/* The function that a task runs. */
+/* The function that a task runs. NULL where the record names none. */
 const struct mf_code_bytes *mf__task_code(const mf_runtime *rt, const struct mf_task *t);
 
+/* The record at an offset that was read from shared memory, or NULL when there can be none. */
 struct mf_task *mf__task_at(const mf_runtime *rt, uint64_t offset);
 uint64_t mf__task_offset(const mf_runtime *rt, const struct mf_task *t);
 
-/* The bytes of a window, and the window behind it (NULL at the end). */
+/* The bytes of a window, and their end: in the arena, whatever the window says. */
 static inline uint8_t *mf__window_bytes(const struct mf_window *w)
 {
     return (uint8_t *)(uintptr_t)w + sizeof *w;
 }
+
+static inline uint8_t *mf__window_end(const mf_runtime *rt, const struct mf_window *w)
+{
+    uint64_t size = w->size, left = rt->reserve - mf__offset(rt, mf__window_bytes(w));
+    return mf__window_bytes(w) + (size < left ? size : left);
+}
+
+/* The window behind it, NULL at the end. A chain may lead back into itself if somebody made it so:
+ * who follows it counts the steps, to MF_WINDOWS_MOST. */
+#define MF_WINDOWS_MOST (1u << 20)
 struct mf_window *mf__window_next(const mf_runtime *rt, const struct mf_window *w);
 
-/* The window that output is being appended to. */
+/* The window that output is being appended to. NULL where the record names none. */
 struct mf_window *mf__task_out_tail(const mf_runtime *rt, const struct mf_task *t);
 
 /* Ends that window before the item at `done` and links a new one with room for at least `need`, for

@@ -11,12 +11,14 @@ int mf__worker_tell(mf_runtime *rt, mf_queue *news, uint64_t word)
     return mf_queue_put(rt, news, &word, sizeof word, NULL, 0, MF_FOREVER);
 }
 
-/* Runs a record and reports it. The report is the last that this process has to do with the record:
- * from then on it may be gone. */
+/* Runs a record and reports it; a word that names none is passed over. The report is the last that
+ * this process has to do with the record: from then on it may be gone. */
 static int work(mf_runtime *rt, const struct mf_worker *w, uint64_t word)
 {
     struct mf_task *t = mf__task_at(rt, word & MF_TASK_OFFSET);
     uint32_t queued = MF_TASK_QUEUED;
+    if (!t)
+        return 0;
     MF_CRASH("worker.run.taken");
     atomic_store_explicit(&t->worker, rt->pid, memory_order_relaxed);
     if (atomic_compare_exchange_strong(&t->state, &queued, MF_TASK_RUNNING)) {

@@ -20,7 +20,7 @@ while [ $# -gt 0 ]; do
     esac
     shift
 done
-: "${targets:=decode}"
+: "${targets:=decode arena}"
 
 # runs TARGET: how many inputs, in all and for one process of the long form, which ends now and then
 # so that it does not grow.
@@ -28,6 +28,8 @@ runs() {
     case $1${full:+-full} in
     decode) echo 1200000 ;;
     decode-full) echo 60000000 ;;
+    arena) echo 100000 ;;
+    arena-full) echo 20000000 ;;
     esac
 }
 slice=5000000
@@ -56,12 +58,13 @@ export UBSAN_OPTIONS=print_stacktrace=1
 # leak checks in between, which take longer than the runs; there is one at the end.
 fuzz() {
     corpora="spec/fuzz/corpus/$2 spec/fuzz/found/$2"
+    [ ! -e "spec/fuzz/$2.dict" ] || corpora="-dict=spec/fuzz/$2.dict $corpora"
     learnt=$tmp/learnt/$2
     [ -z "$full" ] || learnt=build/fuzz/learnt/$2
     mkdir -p "$learnt"
     # shellcheck disable=SC2086
-    "$1/test/fuzz_$2" -seed="$3" -runs="$4" -max_len=1024 -timeout=10 -detect_leaks=0 \
-        -dict="spec/fuzz/$2.dict" -artifact_prefix="$tmp/$2-" -print_final_stats=1 \
+    "$1/test/fuzz_$2" -seed="$3" -runs="$4" -max_len=1024 -timeout=60 -detect_leaks=0 \
+        -artifact_prefix="$tmp/$2-" -print_final_stats=1 \
         "$learnt" $corpora >"$tmp/log" 2>&1 </dev/null
     status=$?
     done_now=$(sed -n 's/^stat::number_of_executed_units: //p' "$tmp/log")

@@ -27,7 +27,7 @@ static void note_run(mf_runtime *rt, uint32_t unit, uint32_t n, uint32_t tag, vo
 static void check_map(mf_runtime *rt)
 {
     struct mf_unit_pool *u = &rt->arena->units;
-    const _Atomic uint32_t *map = mf__at(rt, rt->arena->map_at);
+    const _Atomic uint32_t *map = mf__at(rt, rt->map_at);
     uint32_t used = 0, i = 0, end = 0;
     while (i < u->top) {
         uint32_t n = mf__units_length(rt, i);
@@ -37,7 +37,7 @@ static void check_map(mf_runtime *rt)
             CHECK(map[k] == 0);
         i += n;
     }
-    CHECK(i == u->top && used == u->used && used <= u->budget && u->top <= u->max);
+    CHECK(i == u->top && used == u->used && used <= u->budget && u->top <= rt->unit_max);
     mf__units_each(rt, note_run, &end);
 }
 

@@ -163,7 +163,7 @@ static void many_processes_exclude_each_other(void)
     const uint64_t handle = mf__object_handle(rt, lock);
     s.handles = &handle;
     s.handle_count = 1;
-    s.arg = mf__at(rt, rt->arena->units_at); /* nobody has blocks here */
+    s.arg = mf__at(rt, rt->units_at); /* nobody has blocks here */
     volatile uint64_t *shared = s.arg;
     mf_process *p[4];
     for (int i = 0; i < 4; i++)
