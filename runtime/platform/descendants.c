@@ -1,15 +1,64 @@
 /* descendants.c - the programs that a process has started: see descendants.h. */
 #include "descendants.h"
 
+#include "clock.h"
+#include "error.h"
 #include "pidfd.h"
 
 #include <dirent.h>
+#include <fcntl.h>
+#include <sched.h>
 #include <signal.h>
-#include <stddef.h>
+#include <stdbool.h>
 #include <stdio.h>
-#include <stdlib.h>
+#include <string.h>
 #include <sys/syscall.h>
 #include <unistd.h>
+
+#define PATIENCE (20 * MF_MSEC) /* for a process that was sent SIGSTOP */
+
+static void send_signal(int pidfd, int signal)
+{
+    syscall(SYS_pidfd_send_signal, pidfd, signal, NULL, 0);
+}
+
+/* Can it start nothing now: stopped, or ended? */
+static bool stands_still(pid_t pid)
+{
+    char path[32], stat[512];
+    snprintf(path, sizeof path, "/proc/%d/stat", (int)pid);
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    ssize_t n = fd < 0 ? 0 : read(fd, stat, sizeof stat - 1);
+    if (fd >= 0)
+        close(fd);
+    stat[n > 0 ? n : 0] = 0;
+    const char *name_end = strrchr(stat, ')'); /* then a space, and the letter of the state */
+    return !name_end || strchr("TtZX", name_end[2]);
+}
+
+static void wait_until_it_stands(pid_t pid)
+{
+    int64_t deadline = mf__now() + PATIENCE;
+    while (!stands_still(pid) && mf__now() < deadline)
+        sched_yield();
+}
+
+static bool is_noted(const struct mf_descendants *d, pid_t pid)
+{
+    for (int i = 0; i < d->count; i++)
+        if (d->pids[i] == pid)
+            return true;
+    return false;
+}
+
+static void note(struct mf_descendants *d, pid_t pid)
+{
+    int fd = is_noted(d, pid) ? -1 : mf__pidfd_open(pid);
+    if (fd < 0)
+        return;
+    d->pids[d->count] = pid;
+    d->pidfds[d->count++] = fd;
+}
 
 static void note_children(struct mf_descendants *d, pid_t pid, const char *thread)
 {
@@ -17,18 +66,13 @@ static void note_children(struct mf_descendants *d, pid_t pid, const char *threa
     int child;
     snprintf(path, sizeof path, "/proc/%d/task/%s/children", (int)pid, thread);
     FILE *f = fopen(path, "re");
-    while (f && d->count < MF_DESCENDANTS_MOST && fscanf(f, "%d", &child) == 1) {
-        int fd = mf__pidfd_open(child);
-        if (fd < 0)
-            continue;
-        d->pidfds[d->count++] = fd;
-        mf__descendants_note(d, child);
-    }
+    while (f && d->count < MF_DESCENDANTS_MOST && fscanf(f, "%d", &child) == 1)
+        note(d, child);
     if (f)
         fclose(f);
 }
 
-void mf__descendants_note(struct mf_descendants *d, pid_t pid)
+static void note_those_of(struct mf_descendants *d, pid_t pid)
 {
     char path[32];
     snprintf(path, sizeof path, "/proc/%d/task", (int)pid);
@@ -40,18 +84,38 @@ void mf__descendants_note(struct mf_descendants *d, pid_t pid)
         closedir(threads);
 }
 
+void mf__descendants_note(struct mf_descendants *d, pid_t pid)
+{
+    int first = d->count;
+    wait_until_it_stands(pid);
+    note_those_of(d, pid);
+    for (int i = first; i < d->count; i++)
+        note_those_of(d, d->pids[i]);
+}
+
 void mf__descendants_forget(struct mf_descendants *d, int from)
 {
     while (d->count > from)
         close(d->pidfds[--d->count]);
 }
 
+static void stop_and_note_those_of(struct mf_descendants *d, int i)
+{
+    int before = d->count;
+    send_signal(d->pidfds[i], SIGSTOP);
+    wait_until_it_stands(d->pids[i]);
+    note_those_of(d, d->pids[i]);
+    if (mf__pidfd_wait(d->pidfds[i], 0) != MF_ETIMEOUT) /* its pid may be a stranger's by now */
+        mf__descendants_forget(d, before);
+}
+
 void mf__descendants_end(struct mf_descendants *d, int signal)
 {
+    for (int i = 0; i < d->count; i++) /* it grows */
+        stop_and_note_those_of(d, i);
     for (int i = 0; i < d->count; i++) {
-        syscall(SYS_pidfd_send_signal, d->pidfds[i], signal, NULL, 0);
-        if (signal == SIGTERM) /* a stopped program hears it when it goes on */
-            syscall(SYS_pidfd_send_signal, d->pidfds[i], SIGCONT, NULL, 0);
+        send_signal(d->pidfds[i], signal);
+        send_signal(d->pidfds[i], SIGCONT);
     }
     mf__descendants_forget(d, 0);
 }

@@ -314,7 +314,7 @@ static void send_signal(mf_process *p, int signal)
         send_one(p, SIGCONT);
 }
 
-/* Notes the programs of a process whose pid was its own all the time. */
+/* Notes the programs of a process that was sent SIGSTOP and whose pid was its own all the time. */
 static void note_programs(const mf_process *p, struct mf_descendants *programs)
 {
     int before = programs->count;
@@ -323,14 +323,30 @@ static void note_programs(const mf_process *p, struct mf_descendants *programs)
         mf__descendants_forget(programs, before);
 }
 
+/* Sends SIGTERM or SIGKILL to those that run, all of which stand still while their programs are
+ * looked up. */
+static void send_to_all(mf_process **list, size_t n, int signal, struct mf_descendants *programs)
+{
+    for (size_t i = 0; i < n; i++)
+        if (is_running(list[i]))
+            send_one(list[i], SIGSTOP);
+    for (size_t i = 0; i < n; i++) {
+        if (!is_running(list[i]))
+            continue;
+        note_programs(list[i], programs);
+        send_signal(list[i], signal);
+    }
+}
+
 void mf_process_signal(mf_process *p, int signal)
 {
     struct mf_descendants programs = {0};
     if (!is_running(p))
         return;
     if (signal == SIGTERM || signal == SIGKILL)
-        note_programs(p, &programs);
-    send_signal(p, signal);
+        send_to_all(&p, 1, signal, &programs);
+    else
+        send_one(p, signal);
     mf__descendants_end(&programs, signal);
 }
 
@@ -349,20 +365,13 @@ static int join_firmly(mf_runtime *rt, mf_process *p, int64_t deadline)
 void mf__process_end_many(mf_runtime *rt, mf_process **list, size_t n, double grace)
 {
     struct mf_descendants programs = {0};
-    for (size_t i = 0; i < n; i++) {
-        if (!is_running(list[i]))
-            continue;
-        note_programs(list[i], &programs);
-        send_signal(list[i], SIGTERM);
-    }
+    send_to_all(list, n, SIGTERM, &programs);
     int64_t deadline = mf__deadline(grace);
     for (size_t i = 0; i < n; i++)
         join_firmly(rt, list[i], deadline);
     /* All are killed before one is waited for: a stopped one may keep a death from being settled.
      */
-    for (size_t i = 0; i < n; i++)
-        if (is_running(list[i]))
-            send_signal(list[i], SIGKILL);
+    send_to_all(list, n, SIGKILL, &programs);
     deadline = mf__deadline(GRACE);
     for (size_t i = 0; i < n; i++)
         join_firmly(rt, list[i], deadline);
