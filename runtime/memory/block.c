@@ -355,7 +355,7 @@ static void recover_owned(mf_runtime *rt, uint32_t unit, uint32_t n, uint32_t ta
         recover_block(rt, (struct mf_block *)(at + i));
 }
 
-void mf__blocks_recover(mf_runtime *rt)
+void mf__blocks_settle(mf_runtime *rt)
 {
     recover_run(rt);
     struct mf_block *b = mf__block_at(rt, atomic_load(&rt->self->fresh));
@@ -371,6 +371,10 @@ void mf__blocks_recover(mf_runtime *rt)
     if (b)
         mf__block_from_hand(rt, b);
     MF_CRASH("block.recover.hand");
+}
+
+void mf__blocks_recover(mf_runtime *rt)
+{
     if (atomic_load(&rt->self->owned))
         mf__units_each(rt, recover_owned, NULL);
     MF_CRASH("block.recover.owned");

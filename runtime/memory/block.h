@@ -60,7 +60,10 @@ size_t mf__block_room(const mf_runtime *rt, const struct mf_block *b);
  * settled. 0, or MF_ETIMEOUT where a stopped process holds one. */
 int mf__blocks_visit(mf_runtime *rt, int64_t deadline);
 
-/* After that: settles fresh, run and hand, then frees what it owned. */
+/* After that: settles fresh, run and hand, before anything else uses them in the dead one's name. */
+void mf__blocks_settle(mf_runtime *rt);
+
+/* After that: frees what it owned. */
 void mf__blocks_recover(mf_runtime *rt);
 
 /* Blocks in use now, by a walk: for tests, alone. */

@@ -48,9 +48,13 @@ static int visit(mf_runtime *rt, int64_t deadline)
     return 0;
 }
 
-static void recover(mf_runtime *rt)
+/* Its blocks too, unless somebody may be at work on them. */
+static void recover(mf_runtime *rt, bool blocks_too)
 {
-    mf__blocks_recover(rt);
+    mf__blocks_settle(rt);
+    MF_CRASH("death.clean.moved");
+    if (blocks_too)
+        mf__blocks_recover(rt);
     MF_CRASH("death.clean.recovered");
     mf__object_bereave_all(rt);
     MF_CRASH("death.clean.bereaved");
@@ -60,7 +64,7 @@ static int clean(mf_runtime *rt, int64_t deadline)
 {
     if (visit(rt, deadline) < 0)
         return MF_ETIMEOUT;
-    recover(rt);
+    recover(rt, true);
     return 0;
 }
 
@@ -117,11 +121,10 @@ static bool claim(mf_runtime *rt, uint32_t index)
     mf_runtime ghost = ghost_of(rt, index);
     if (visit(&ghost, mf__now() + PATIENCE) < 0)
         return false;
-    if (!settle_children(rt, index)) {
-        mf__object_bereave_all(&ghost);
+    bool alone = settle_children(rt, index);
+    recover(&ghost, alone);
+    if (!alone)
         return false;
-    }
-    recover(&ghost);
     mf__slot_bury(rt, index);
     MF_CRASH("death.claim.buried");
     atomic_fetch_add(&rt->arena->deaths, 1);

@@ -8,12 +8,12 @@
  * with. Order of a claim, each part idempotent:
  *
  *   1. settle the object it was busy with (queue ends, sleepers are woken)
- *   2. its children, whom the kernel is killing: theirs is settled before the dead one's blocks are
- *      touched, which they may be working on (a pool's records). While one of them lives, only 4
- *      is done, and the claim comes again at the next look
- *   3. blocks: allocator intents, the block in hand, all that it owned
- *   4. objects: pass its locks on, take it off the holders, go on destroying what it was destroying
- *   5. DEAD, for its parent to reap; FREE, when there is none
+ *   2. its children, whom the kernel is killing. While one of them lives, which may be working on
+ *      the dead one's blocks (a pool's records), 4 and 6 are left out, and the claim comes again
+ *   3. blocks on their way: allocator intents, the block in hand
+ *   4. blocks: all that it owned
+ *   5. objects: pass its locks on, take it off the holders, go on destroying what it was destroying
+ *   6. DEAD, for its parent to reap; FREE, when there is none
  *
  * A slot of a child
  * that was starting, or that ended and was not reaped, is freed by whoever finds that the parent is
