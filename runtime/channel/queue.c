@@ -24,6 +24,10 @@ _Static_assert(sizeof(struct body) <= sizeof(((struct mf_object *)0)->body), "fi
 
 enum side { PUT, GET };
 
+/* In slot.side, with GET: this get takes a task into slot.task. In others slot.task is the task
+ * that the process is running, and stays. */
+#define OF_TASK 2u
+
 static struct body *body(const mf_queue *q)
 {
     return (struct body *)(uintptr_t)q->body;
@@ -59,7 +63,8 @@ static void settle_move(mf_queue *q, enum side side, struct mf_slot *s)
     if (moved == (side == PUT)) /* in the queue's hands, not in the victim's */
         mf__note(&s->hand, 0);
     if (side == GET && !moved) {
-        mf__note(&s->task, 0);
+        if (atomic_load(&s->side) & OF_TASK)
+            mf__note(&s->task, 0);
         mf__note(&s->got, 0);
     }
     MF_CRASH("queue.repair.moved");
@@ -83,7 +88,7 @@ static void settle_segment(mf_runtime *rt, mf_queue *q, enum side side, uint32_t
 static void settle_side(mf_runtime *rt, mf_queue *q, enum side side)
 {
     uint32_t victim = atomic_load(&q->end[side].lock.holder);
-    if (!victim || atomic_load(&mf__slot_at(rt, victim - 1)->side) != side)
+    if (!victim || (atomic_load(&mf__slot_at(rt, victim - 1)->side) & ~OF_TASK) != side)
         return;
     settle_segment(rt, q, side, victim - 1);
     settle_move(q, side, mf__slot_at(rt, victim - 1));
@@ -108,7 +113,7 @@ static void unlock(mf_queue *q, enum side side)
 
 /* The intents that follow are about this side: a claimer that is killed under the other side's lock
  * has signed with the victim's name too. */
-static void begin(mf_runtime *rt, const mf_queue *q, enum side side)
+static void begin(mf_runtime *rt, const mf_queue *q, uint32_t side)
 {
     mf__note(&rt->self->side, side);
     MF_CRASH("queue.begin.side");
@@ -448,7 +453,7 @@ static int get(mf_runtime *rt, mf_queue *q, struct mf_message *m, bool task, int
     int rc;
     if (mf__alive(rt) < 0)
         return MF_EFORKED;
-    begin(rt, q, GET);
+    begin(rt, q, task ? GET | OF_TASK : GET);
     for (;;) {
         /* An empty queue is left in peace: who waits reads tail, and takes no lock. */
         rc = has_some_or_is_closed(q) ? try_get(rt, q, m, task, deadline) : MF_EEMPTY;

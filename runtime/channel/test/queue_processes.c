@@ -5,6 +5,7 @@
 #include "object.h"
 #include "process.h"
 #include "queue.h"
+#include "slot.h"
 
 #include <sched.h>
 #include <signal.h>
@@ -175,6 +176,38 @@ static void a_getter_killed_in_its_sleep_takes_no_message_along(void)
     close_queues();
 }
 
+#define SOME_TASK UINT64_C(77 << 4)
+
+/* As a worker whose task gets a message, and that is killed right before the commit. */
+static int die_at_a_get_in_a_task(mf_runtime *own, void *arg)
+{
+    (void)arg;
+    atomic_store(&own->self->task, SOME_TASK);
+    atomic_store(&own->self->side, 1);
+    atomic_store(&own->self->busy, mf__object_index(own, work) + 1);
+    CHECK(mf__mutex_lock(&work->end[1].lock, own->slot, MF_FOREVER) == 0);
+    atomic_store(&own->self->seq, atomic_load(&work->end[1].at));
+    atomic_store(&own->self->got, mf__object_index(own, work) + 1);
+    raise(SIGKILL);
+    return 0;
+}
+
+static void a_task_whose_worker_dies_at_a_get_of_its_own_is_not_forgotten(void)
+{
+    struct mf_message m;
+    struct mf_queue_stats stats;
+    open_queues(0);
+    CHECK(mf_queue_put(rt, work, "x", 1, NULL, 0, 0) == 0);
+    mf_process *p = start(die_at_a_get_in_a_task, NULL);
+    CHECK(mf_process_join(rt, p, MF_FOREVER) == 0);
+    CHECK(mf__process_last_task(p) == SOME_TASK);
+    CHECK(mf__queue_get(rt, work, &m, 0) == 0 && m.size == 1);
+    mf_queue_stats(work, &stats);
+    CHECK(stats.put == 1 && stats.lost == 0);
+    mf_process_free(rt, p);
+    close_queues();
+}
+
 static void closing_wakes_those_who_sleep(void)
 {
     mf_process *p[3];
@@ -225,6 +258,7 @@ int main(void)
     RUN(two_producers_and_two_consumers_lose_and_double_nothing);
     RUN(two_producers_and_two_consumers_at_a_short_queue);
     RUN(a_getter_killed_in_its_sleep_takes_no_message_along);
+    RUN(a_task_whose_worker_dies_at_a_get_of_its_own_is_not_forgotten);
     RUN(closing_wakes_those_who_sleep);
     RUN(a_queue_made_later_is_sent_to_a_process_that_was_forked_before);
     return 0;
