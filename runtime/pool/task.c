@@ -139,12 +139,14 @@ struct mf_window *mf__task_out_grow(mf_runtime *rt, struct mf_task *t, size_t ne
     MF_CRASH("task.grow.passed");
     mf__note(&rt->self->hand, 0);
     MF_CRASH("task.grow.noted");
-    tail->next = mf__offset(rt, b);
+    /* In this order: a tail that is not linked would be freed, one that is not the tail would be
+     * linked over by who goes on. */
+    *(volatile uint64_t *)&tail->next = mf__offset(rt, b);
     MF_CRASH("task.grow.linked");
+    *(volatile uint64_t *)&t->out_tail = mf__offset(rt, w);
+    MF_CRASH("task.grow.grown");
     mf__note(&rt->self->link, 0);
     MF_CRASH("task.grow.no_note");
-    t->out_tail = mf__offset(rt, w);
-    MF_CRASH("task.grow.grown");
     return w;
 }
 
