@@ -384,19 +384,40 @@ void mf__blocks_recover(mf_runtime *rt)
 /* --- for tests ----------------------------------------------------------------------------------
  */
 
+struct census {
+    uint64_t count;
+    struct mf_block *first;
+};
+
+static void count_block(struct census *census, struct mf_block *b)
+{
+    if (!(atomic_load(&b->tag) & MF_BLOCK_USED))
+        return;
+    census->count++;
+    if (!census->first)
+        census->first = b;
+}
+
 static void count_run(mf_runtime *rt, uint32_t unit, uint32_t n, uint32_t tag, void *arg)
 {
-    uint64_t *count = arg;
     uint8_t *at = mf__at(rt, mf__unit_offset(rt, unit));
-    *count += tag == LARGE;
+    if (tag == LARGE)
+        count_block(arg, (struct mf_block *)at);
     for (uint64_t i = 0; tag < MF_CLASSES && i + class_size(tag) <= (uint64_t)n * MF_UNIT;
          i += class_size(tag))
-        *count += (atomic_load(&((struct mf_block *)(at + i))->tag) & MF_BLOCK_USED) != 0;
+        count_block(arg, (struct mf_block *)(at + i));
 }
 
 uint64_t mf__block_count(mf_runtime *rt)
 {
-    uint64_t count = 0;
-    mf__units_each(rt, count_run, &count);
-    return count;
+    struct census census = {0};
+    mf__units_each(rt, count_run, &census);
+    return census.count;
+}
+
+struct mf_block *mf__block_first(mf_runtime *rt)
+{
+    struct census census = {0};
+    mf__units_each(rt, count_run, &census);
+    return census.first;
 }

@@ -60,7 +60,8 @@ size_t mf__block_room(const mf_runtime *rt, const struct mf_block *b);
  * settled. 0, or MF_ETIMEOUT where a stopped process holds one. */
 int mf__blocks_visit(mf_runtime *rt, int64_t deadline);
 
-/* After that: settles fresh, run and hand, before anything else uses them in the dead one's name. */
+/* After that: settles fresh, run and hand, before anything else uses them in the dead one's name.
+ */
 void mf__blocks_settle(mf_runtime *rt);
 
 /* After that: frees what it owned. */
@@ -68,6 +69,9 @@ void mf__blocks_recover(mf_runtime *rt);
 
 /* Blocks in use now, by a walk: for tests, alone. */
 uint64_t mf__block_count(mf_runtime *rt);
+
+/* The first of them, or NULL: to tell what was left. */
+struct mf_block *mf__block_first(mf_runtime *rt);
 
 /* The block at an offset that was read from shared memory: NULL for 0, and for what cannot be the
  * offset of a block. */

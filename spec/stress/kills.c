@@ -1,227 +1,245 @@
 /*
  * kills.c - a mesh of processes that use everything at once, and are killed at random.
  *
- *     kills [how-many [seed]]
+ *     kills [how-many [seed [least]]]
  *
- * Tokens go round through one queue: a worker takes one, looks whether it is whole, and puts it
- * back. On the way it takes and releases a lock, makes and drops queues, sends handles, allocates.
- * The parent kills a worker, starts another, and goes on. At the end no token is there twice, at
- * most one for each kill is missing, and nothing is left in the arena.
+ * A family after the other: a parent with a pool, queues, locks, producers, consumers, and a
+ * process in the middle that has children of its own (boss.c). This process stands outside, kills
+ * any of them at any instruction (killer.c), and at the end of a family the parent, or tells it to
+ * come to an end. All write down what they do (ledger.c); the accounts must agree with what the
+ * queues, the pools and the locks say, nobody may be stuck, and nobody and nothing be left.
+ *
+ * The seed gives the same plan again, not the same instants. In a build with MF_FAULTS every
+ * process dwells at the crash points, and a histogram tells where the victims were: it is a failure
+ * if a region has less than `least` of them.
  */
-#include "block.h"
-#include "death.h"
-#include "lock.h"
-#include "object.h"
-#include "process.h"
-#include "queue.h"
+#include "kills/boss.h"
+#include "clock.h"
+#include "kills/killer.h"
+#include "kills/ledger.h"
+#include "kills/regions.h"
 
+#include <dirent.h>
+#include <errno.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mount.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
-#define WORKERS 4
-#define PATIENCE 5 /* seconds that anything may take */
+enum {
+    FAMILY_LEAST = 20,
+    FAMILY_MORE = 100, /* kills in one family */
+    LIVES_MOST = LIVES / 4 * 3
+};
+#define SURVIVAL (1 * MF_SECOND) /* of who is left when the parent is gone */
+#define LEAVING (60 * MF_SECOND) /* of a parent that was told to come to an end */
 
-static mf_runtime *rt;
-static mf_queue *ring, *purse;
-static mf_lock *lock;
+static const char *const folders[] = {"/dev/shm", "/tmp"};
 
-static void fail(const char *why)
+static struct {
+    unsigned families, orphaned; /* of these ended by a kill of the parent */
+    uint64_t messages, lost, results, refused, locked, abandoned;
+    int64_t longest; /* that somebody outlived the parent */
+} sum;
+
+/* --- the family's end ---------------------------------------------------------------------------
+ */
+
+/* By itself, when its parent was gone before it began, killed, or ended with a pool. */
+static bool is_an_end(int status)
 {
-    fprintf(stderr, "kills: %s\n", why);
-    exit(1);
+    return WIFSIGNALED(status) ? WTERMSIG(status) == SIGKILL || WTERMSIG(status) == SIGTERM
+                               : WEXITSTATUS(status) == 0 || WEXITSTATUS(status) == 127;
 }
 
-static void on_alarm(int signal)
+/* Whoever loses its parent becomes a child of this process: none is left when there is no child.
+ * Returns the parent's status once it has ended, else -1. */
+static int reap(pid_t parent, bool *ret_none)
 {
-    static const char text[] = "kills: stuck\n";
-    (void)signal;
-    if (write(2, text, sizeof text - 1) < 0)
-        _exit(2);
-    _exit(1);
-}
-
-static unsigned next_random(unsigned *state)
-{
-    *state = *state * 1664525u + 1013904223u;
-    return *state >> 8;
-}
-
-static size_t size_of(uint32_t id)
-{
-    static const size_t sizes[] = {16, 48, 200, 3000, 50000};
-    return sizes[id % 5];
-}
-
-static int put_token(mf_runtime *own, uint32_t id)
-{
-    static uint32_t words[50000 / 4];
-    size_t n = size_of(id) / 4;
-    for (size_t i = 0; i < n; i++)
-        words[i] = id + (uint32_t)i;
-    const uint64_t handle = mf__object_handle(own, purse);
-    return mf_queue_put(own, ring, words, n * 4, &handle, id % 3 == 0, MF_FOREVER);
-}
-
-/* Takes a token; its number, or -1 when it is not whole. */
-static int64_t get_token(mf_runtime *own, int64_t deadline, int *ret_rc)
-{
-    struct mf_message m;
-    *ret_rc = mf__queue_get(own, ring, &m, deadline);
-    if (*ret_rc < 0)
-        return -1;
-    const uint32_t *words = (const uint32_t *)m.data;
-    int64_t id = words[0];
-    if (m.size != size_of((uint32_t)id) || m.handle_count != (id % 3 == 0))
-        id = -1;
-    for (size_t i = 0; id >= 0 && i < m.size / 4; i++)
-        if (words[i] != (uint32_t)id + i)
-            id = -1;
-    mf__queue_delivered(own);
-    mf__message_free(own, &m);
-    return id;
-}
-
-/* Queues in queues, dropped with all that is in them. */
-static void make_and_drop(mf_runtime *own, unsigned n)
-{
-    static const uint8_t bytes[1000];
-    mf_queue *outer = NULL, *inner;
-    for (unsigned i = 0; i < n; i++) {
-        if (mf_queue_new(own, 0, &inner) < 0)
-            break;
-        mf_queue_put(own, inner, bytes, i * 300, NULL, 0, 0);
-        if (outer) {
-            const uint64_t handle = mf__object_handle(own, outer);
-            mf_queue_put(own, inner, bytes, 5, &handle, 1, 0);
-            mf__object_drop(own, outer);
+    static int status;
+    static pid_t reaped;
+    int s;
+    pid_t pid;
+    while ((pid = waitpid(-1, &s, WNOHANG)) > 0) {
+        if (pid == parent) {
+            status = s;
+            reaped = pid;
+        } else if (!is_an_end(s)) {
+            printf("kills: %d, whose parent is gone, ended with status %x\n", (int)pid, s);
+            atomic_store(&ledger->failed, 2);
         }
-        outer = inner;
     }
-    if (outer)
-        mf__object_drop(own, outer);
+    *ret_none = pid < 0 && errno == ECHILD;
+    return reaped == parent ? status : -1;
 }
 
-static int work(mf_runtime *own, void *arg)
+static void nap(void)
 {
-    unsigned state = *(unsigned *)arg;
-    int32_t pid;
-    int rc;
-    for (;;) {
-        int64_t id = get_token(own, MF_FOREVER, &rc);
-        if (rc < 0 || id < 0)
-            return 1;
-        if (next_random(&state) % 4 == 0) {
-            if (mf_lock_acquire(own, lock, MF_FOREVER, &pid) < 0)
-                return 2;
-            mf_lock_release(own, lock);
-        }
-        if (next_random(&state) % 8 == 0)
-            make_and_drop(own, next_random(&state) % 4);
-        if (next_random(&state) % 16 == 0)
-            mf__death_check(own);
-        if (put_token(own, (uint32_t)id) < 0)
-            return 3;
+    nanosleep(&(struct timespec){.tv_nsec = 200000}, NULL);
+}
+
+/* Waits until all are gone. */
+static bool is_extinct(pid_t parent)
+{
+    bool none;
+    int64_t begin = mf__now();
+    for (reap(parent, &none); !none && mf__now() - begin < SURVIVAL; reap(parent, &none))
+        nap();
+    if (mf__now() - begin > sum.longest)
+        sum.longest = mf__now() - begin;
+    if (!none) {
+        printf("kills: somebody lives a second after the parent's end\n");
+        killer_print_lives();
     }
+    return none;
 }
 
-static mf_process *start(unsigned *seed)
+/* The parent is told to come to an end; some of its children are killed meanwhile. */
+static bool ends_in_order(pid_t parent)
 {
-    mf_process *p;
-    const uint64_t handles[] = {mf__object_handle(rt, ring), mf__object_handle(rt, purse),
-                                mf__object_handle(rt, lock)};
-    struct mf_start s = {.main = work, .arg = seed, .handles = handles, .handle_count = 3};
-    *seed = *seed * 31 + 7;
-    if (mf_process_start(rt, &s, &p) < 0)
-        fail("a worker cannot be started");
-    return p;
-}
-
-static void end(mf_process *p)
-{
-    mf_process_signal(p, SIGKILL);
-    if (mf_process_join(rt, p, MF_FOREVER) < 0)
-        fail("a worker cannot be joined");
-    if (mf_process_status(p) != -SIGKILL)
-        fail("a worker found something wrong");
-    mf_process_free(rt, p);
-}
-
-static void use_what_they_use(void)
-{
-    int32_t pid;
-    int rc;
-    int64_t id = get_token(rt, MF_FOREVER, &rc);
-    if (rc < 0 || id < 0 || put_token(rt, (uint32_t)id) < 0)
-        fail("the parent's turn failed");
-    if (mf_lock_acquire(rt, lock, MF_FOREVER, &pid) < 0 || mf_lock_release(rt, lock) < 0)
-        fail("the parent cannot have the lock");
-}
-
-static unsigned count_tokens(unsigned tokens)
-{
-    unsigned found = 0;
-    int rc;
-    uint8_t *seen = calloc(tokens, 1);
-    if (!seen)
-        fail("no memory");
-    for (;;) {
-        int64_t id = get_token(rt, 0, &rc);
-        if (rc < 0)
-            break;
-        if (id < 0 || id >= tokens || seen[id]++)
-            fail("a token is torn or doubled");
-        found++;
+    bool none;
+    int status;
+    unsigned more = killer_dice(2) ? killer_dice(15) : 0;
+    int64_t limit = mf__now() + LEAVING;
+    atomic_store(&ledger->stop, 1);
+    while ((status = reap(parent, &none)) < 0 && mf__now() < limit && !ledger->failed)
+        if (more && kill_one(false))
+            more--;
+        else
+            nap();
+    if (status < 0 && !ledger->failed) {
+        printf("kills: the parent does not come to an end\n");
+        killer_print_lives();
+    } else if (status != 0 && !ledger->failed) {
+        printf("kills: the parent ended with status %x\n", (unsigned)status);
     }
-    free(seen);
-    return found;
+    return status == 0;
+}
+
+/* --- a family -----------------------------------------------------------------------------------
+ */
+
+static bool live_and_kill(pid_t parent, unsigned quota)
+{
+    bool none;
+    unsigned begin = killer_count();
+    while (killer_count() - begin < quota && ledger->life_count < LIVES_MOST) {
+        kill_one(killer_dice(32) == 0);
+        if (reap(parent, &none) >= 0)
+            return true; /* the parent was killed, or has found something */
+        if (ledger->failed || somebody_is_stuck())
+            return false;
+    }
+    return true;
+}
+
+static void add_up(void)
+{
+    for (unsigned q = 0; q < QUEUES; q++) {
+        sum.messages += ledger->seen_count[q];
+        sum.lost += ledger->lost[q];
+    }
+    sum.results += ledger->results;
+    sum.refused += ledger->refused;
+    sum.locked += ledger->locked;
+    sum.abandoned += ledger->abandoned;
+    regions_add_visits();
+}
+
+static bool run_family(unsigned seed, unsigned left)
+{
+    bool none;
+    ledger_open(seed);
+    fflush(stdout);
+    pid_t parent = fork();
+    if (parent == 0)
+        _exit(parent_main());
+    killer_open(parent, seed);
+    unsigned quota = FAMILY_LEAST + killer_dice(FAMILY_MORE);
+    bool fine = live_and_kill(parent, quota < left ? quota : left);
+    bool over = reap(parent, &none) >= 0;
+    if (fine && !over && killer_dice(3) == 0)
+        over = kill_parent();
+    if (fine && !over)
+        fine = ends_in_order(parent);
+    else
+        sum.orphaned++;
+    if (!fine)
+        kill(parent, SIGKILL);
+    fine &= is_extinct(parent) && !ledger->failed;
+    if (!fine)
+        printf("kills: family of seed %u: %s\n", seed,
+               ledger->failed ? ledger->wrong : "see above");
+    add_up();
+    sum.families++;
+    killer_close();
+    ledger_close();
+    return fine;
+}
+
+/* --- what is left in the file system ------------------------------------------------------------
+ */
+
+/* Folders of our own, where the system lets us: else others' files come and go in them. */
+static void take_folders(void)
+{
+    if (unshare(CLONE_NEWNS) != 0 || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) != 0)
+        return;
+    for (size_t i = 0; i < sizeof folders / sizeof *folders; i++)
+        if (mount("tmpfs", folders[i], "tmpfs", 0, NULL) != 0)
+            return;
+}
+
+static unsigned count_names(void)
+{
+    unsigned n = 0;
+    for (size_t i = 0; i < sizeof folders / sizeof *folders; i++) {
+        DIR *d = opendir(folders[i]);
+        while (d && readdir(d))
+            n++;
+        if (d)
+            closedir(d);
+    }
+    return n;
+}
+
+static void print_sums(unsigned seed, int64_t begin)
+{
+    printf("kills: %u by seed %u, %.0f s; %u families, %u ended by a kill of the parent\n",
+           killer_count(), seed, (double)(mf__now() - begin) / 1e9, sum.families, sum.orphaned);
+    killer_print();
+    printf("  queues: %lu messages arrived, %lu counted lost\n", sum.messages, sum.lost);
+    printf("  pools: %lu results, %lu refused after more deaths than retries\n", sum.results,
+           sum.refused);
+    printf("  locks: %lu turns, %lu after a holder's death\n", sum.locked, sum.abandoned);
+    printf("  after the parent's end the last was gone in %.1f ms or less\n",
+           (double)sum.longest / 1e6);
 }
 
 int main(int argc, char **argv)
 {
     unsigned kills = argc > 1 ? (unsigned)atoi(argv[1]) : 300;
     unsigned seed = argc > 2 ? (unsigned)atoi(argv[2]) : 1;
-    unsigned tokens = kills + 20;
-    mf_process *worker[WORKERS];
-    struct mf_queue_stats stats;
-    signal(SIGALRM, on_alarm);
-    if (mf_open(&(struct mf_arena_options){.reserve = 4u << 30, .budget = 1u << 30}, &rt) < 0 ||
-        mf_queue_new(rt, 0, &ring) < 0 || mf_queue_new(rt, 0, &purse) < 0 ||
-        mf_lock_new(rt, &lock) < 0)
-        fail("no arena");
-    for (unsigned id = 0; id < tokens; id++)
-        put_token(rt, id);
-    for (int i = 0; i < WORKERS; i++)
-        worker[i] = start(&seed);
-    for (unsigned i = 0; i < kills; i++) {
-        alarm(PATIENCE);
-        for (unsigned n = next_random(&seed) % 20; n > 0; n--)
-            use_what_they_use();
-        mf_process **victim = &worker[next_random(&seed) % WORKERS];
-        end(*victim);
-        *victim = start(&seed);
-    }
-    alarm(PATIENCE);
-    for (int i = 0; i < WORKERS; i++)
-        end(worker[i]);
-    mf_queue_stats(ring, &stats);
-    unsigned found = count_tokens(tokens), missing = tokens - found;
-    mf__object_drop(rt, ring);
-    mf__object_drop(rt, purse);
-    mf__object_drop(rt, lock);
-    uint64_t blocks = mf__block_count(rt);
-    unsigned objects = mf__object_count(rt);
-    printf("kills %u, tokens %u, missing %u (%lu counted lost in the queue), rounds %lu, blocks "
-           "left %lu, objects left %u\n",
-           kills, tokens, missing, (unsigned long)stats.lost, (unsigned long)stats.got,
-           (unsigned long)blocks, objects);
-    if (missing > kills + WORKERS || stats.lost > missing || stats.queued != found)
-        fail("more is missing than was in the victims' hands");
-    if (blocks || objects)
-        fail("something is left");
-    mf_close(rt);
-    return 0;
+    unsigned least = argc > 3 ? (unsigned)atoi(argv[3]) : 0;
+    int64_t begin = mf__now();
+    take_folders();
+    unsigned names = count_names();
+    prctl(PR_SET_CHILD_SUBREAPER, 1);
+    regions_open(least ? least : 3);
+    bool fine = true;
+    for (unsigned n = 0; fine && killer_count() < kills; n++)
+        fine = run_family(seed + n, kills - killer_count());
+    print_sums(seed, begin);
+    unsigned fewer = regions_print(least);
+    if (fewer)
+        printf("kills: %u regions have less than %u deaths\n", fewer, least);
+    if (count_names() != names)
+        printf("kills: there were %u names in /dev/shm and /tmp, now there are %u\n", names,
+               count_names());
+    return fine && !fewer && count_names() == names ? 0 : 1;
 }

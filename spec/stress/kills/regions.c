@@ -1,0 +1,144 @@
+/* regions.c - where the victims were: see regions.h. */
+#include "regions.h"
+
+#include "crash.h"
+#include "ledger.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static unsigned wanted_deaths, elsewhere;
+
+#ifdef MF_FAULTS
+
+struct region {
+    char name[MF_CRASH_NAME];
+    unsigned points, deaths;
+    uint64_t visits;
+};
+
+static struct region regions[POINTS];
+static unsigned region_count;
+static unsigned region_of_point[POINTS];
+
+static unsigned find_or_add(const char *name, size_t length)
+{
+    for (unsigned i = 0; i < region_count; i++)
+        if (strlen(regions[i].name) == length && memcmp(regions[i].name, name, length) == 0)
+            return i;
+    memcpy(regions[region_count].name, name, length);
+    return region_count++;
+}
+
+/* By name, so that the histogram can be read. */
+static int by_name(const void *a, const void *b)
+{
+    return strcmp(((const struct region *)a)->name, ((const struct region *)b)->name);
+}
+
+static size_t length_of_region(const char *point)
+{
+    const char *last = strrchr(point, '.');
+    return last ? (size_t)(last - point) : strlen(point);
+}
+
+void regions_open(unsigned goal)
+{
+    wanted_deaths = goal;
+    if (mf__crash_count() > POINTS) {
+        fprintf(stderr, "kills: there are %u crash points, the ledger has room for %d\n",
+                mf__crash_count(), POINTS);
+        exit(2);
+    }
+    for (uint32_t i = 0; i < mf__crash_count(); i++)
+        find_or_add(mf__crash_name(i), length_of_region(mf__crash_name(i)));
+    qsort(regions, region_count, sizeof *regions, by_name);
+    for (uint32_t i = 0; i < mf__crash_count(); i++) {
+        region_of_point[i] = find_or_add(mf__crash_name(i), length_of_region(mf__crash_name(i)));
+        regions[region_of_point[i]].points++;
+    }
+}
+
+bool regions_are_known(void)
+{
+    return region_count > 0;
+}
+
+const char *region_point_name(uint32_t at)
+{
+    return at ? mf__crash_name(at - 1) : "";
+}
+
+bool region_is_wanted(uint32_t at)
+{
+    return at && regions[region_of_point[at - 1]].deaths < wanted_deaths;
+}
+
+void region_add_death(uint32_t at)
+{
+    if (at)
+        regions[region_of_point[at - 1]].deaths++;
+    else
+        elsewhere++;
+}
+
+void regions_add_visits(void)
+{
+    for (uint32_t i = 0; i < mf__crash_count(); i++)
+        regions[region_of_point[i]].visits += atomic_load(&ledger->visits[i]);
+}
+
+unsigned regions_print(unsigned least)
+{
+    unsigned fewer = 0;
+    printf("  %-24s %7s %10s %7s\n", "region", "points", "visits", "deaths");
+    for (unsigned i = 0; i < region_count; i++) {
+        const struct region *r = &regions[i];
+        fewer += r->deaths < least;
+        printf("  %-24s %7u %10lu %7u%s\n", r->name, r->points, r->visits, r->deaths,
+               r->deaths < least ? "  too few" : "");
+    }
+    printf("  %-24s %7s %10s %7u\n", "between the points", "", "", elsewhere);
+    return fewer;
+}
+
+#else
+
+void regions_open(unsigned goal)
+{
+    wanted_deaths = goal;
+}
+
+bool regions_are_known(void)
+{
+    return false;
+}
+
+const char *region_point_name(uint32_t at)
+{
+    (void)at;
+    return "";
+}
+
+bool region_is_wanted(uint32_t at)
+{
+    return at && wanted_deaths;
+}
+
+void region_add_death(uint32_t at)
+{
+    elsewhere += at == 0;
+}
+
+void regions_add_visits(void)
+{
+}
+
+unsigned regions_print(unsigned least)
+{
+    (void)least;
+    return 0;
+}
+
+#endif

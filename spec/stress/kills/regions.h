@@ -1,0 +1,30 @@
+/*
+ * regions.h - the critical regions of the runtime, and how many have died in each.
+ *
+ * A region is what the crash points of one operation enclose: `queue.put` of `queue.put.unlocked`.
+ * There are none in a build without MF_FAULTS: then nobody knows where a victim was.
+ */
+#ifndef REGIONS_H
+#define REGIONS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+/* Prepares the counts. A region wants victims until it has `goal`. */
+void regions_open(unsigned goal);
+
+/* Does anybody know where a process is? */
+bool regions_are_known(void);
+
+/* `at` is a life's word: a crash point + 1, or 0. */
+bool region_is_wanted(uint32_t at);
+void region_add_death(uint32_t at);
+const char *region_point_name(uint32_t at);
+
+/* Adds the visits that the ledger has counted. Before it is closed. */
+void regions_add_visits(void);
+
+/* Prints the histogram. How many regions have less than `least` deaths. */
+unsigned regions_print(unsigned least);
+
+#endif
