@@ -133,7 +133,7 @@ struct mf_window *mf__task_out_grow(mf_runtime *rt, struct mf_task *t, size_t ne
     w->next = 0;
     w->size = mf__block_room(rt, b) - sizeof *w;
     w->first = atomic_load_explicit(&t->done, memory_order_relaxed);
-    /* From our hand into the creator's: `link` says so until the chain does. */
+    /* From our hand into the creator's: `link` says so until the chain, and its tail, do. */
     mf__note(&rt->self->link, mf__offset(rt, b));
     mf__block_adopt(rt, b, (uint32_t)owner_of(t));
     MF_CRASH("task.grow.passed");
