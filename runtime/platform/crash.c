@@ -7,19 +7,22 @@
 #include "error.h"
 
 #include <signal.h>
+#include <stdbool.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 /* The linker makes these of a section whose name is a word of C. */
 extern const struct mf_crash_site __start_mf_crash_sites[] __attribute__((visibility("hidden")));
 extern const struct mf_crash_site __stop_mf_crash_sites[] __attribute__((visibility("hidden")));
 
-static struct {
-    char name[MF_CRASH_NAME]; /* empty: not armed */
-    uint32_t hit;
+/* In a page that forks share. */
+static struct trap {
+    char name[MF_CRASH_NAME];
+    _Atomic uint32_t left;
     int signal;
     _Atomic int32_t *struck;
-} armed;
+} * trap;
 
 static _Atomic uint32_t *tally;
 
@@ -38,19 +41,33 @@ const char *mf__crash_name(uint32_t index)
     return __start_mf_crash_sites[index].name;
 }
 
+static bool is_known(const char *name)
+{
+    for (uint32_t i = 0; i < mf__crash_count(); i++)
+        if (strcmp(mf__crash_name(i), name) == 0)
+            return true;
+    return false;
+}
+
 int mf__crash_arm(const char *name, uint32_t hit, int signal, _Atomic int32_t *struck)
 {
-    armed.name[0] = 0;
-    for (uint32_t i = 0; name && i < mf__crash_count(); i++) {
-        if (strcmp(mf__crash_name(i), name) != 0)
-            continue;
-        armed.hit = hit;
-        armed.signal = signal;
-        armed.struck = struck;
-        memcpy(armed.name, mf__crash_name(i), MF_CRASH_NAME);
+    if (trap)
+        munmap(trap, sizeof *trap);
+    trap = NULL;
+    if (!name)
         return 0;
-    }
-    return name ? MF_EINVAL : 0;
+    if (!is_known(name))
+        return MF_EINVAL;
+    struct trap *t =
+        mmap(NULL, sizeof *t, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    if (t == MAP_FAILED)
+        return MF_ENOMEM;
+    strcpy(t->name, name);
+    atomic_store(&t->left, hit);
+    t->signal = signal;
+    t->struck = struck;
+    trap = t;
+    return 0;
 }
 
 void mf__crash_tally(_Atomic uint32_t *visits)
@@ -73,13 +90,12 @@ static void linger(uint32_t index)
     atomic_store(dwell.at, 0);
 }
 
-/* The process may be one that has blocked every signal: SIGKILL and SIGSTOP cannot be. */
+/* Also in a process that has blocked every signal: SIGKILL and SIGSTOP cannot be. */
 static void strike(void)
 {
-    armed.name[0] = 0;
-    if (armed.struck)
-        atomic_store(armed.struck, getpid());
-    kill(getpid(), armed.signal);
+    if (trap->struck)
+        atomic_store(trap->struck, getpid());
+    kill(getpid(), trap->signal);
 }
 
 void mf__crash_reach(const struct mf_crash_site *site)
@@ -87,7 +103,7 @@ void mf__crash_reach(const struct mf_crash_site *site)
     uint32_t index = (uint32_t)(site - __start_mf_crash_sites);
     if (tally)
         atomic_fetch_add(&tally[index], 1);
-    if (armed.name[0] && strcmp(armed.name, site->name) == 0 && --armed.hit == 0)
+    if (trap && strcmp(trap->name, site->name) == 0 && atomic_fetch_sub(&trap->left, 1) == 1)
         strike();
     if (dwell.at)
         linger(index);

@@ -5,8 +5,8 @@
  *
  * stands between two stores that matter. It is compiled in by -DMF_FAULTS only; else it is nothing,
  * and no product contains its name. Several places may share a name. What is armed and watched is
- * private to a process and inherited over a fork, so that a child can be struck before it has run a
- * line of its own. Used by spec/stress and, through mp.debug, by the specs.
+ * a process's own and inherited over a fork, so that a child can be struck before it has run a line
+ * of its own. Used by spec/stress and, through mp.debug, by the specs.
  */
 #ifndef MF_CRASH_H
 #define MF_CRASH_H
@@ -38,9 +38,10 @@ void mf__crash_reach(const struct mf_crash_site *site);
 uint32_t mf__crash_count(void);
 const char *mf__crash_name(uint32_t index);
 
-/* From now on this process sends itself `signal` when it comes to a place of that name for the
- * hit-th time (1: the next), and says so before: its pid is in *struck then, unless that is NULL.
- * Once; arming again replaces it; NULL disarms. MF_EINVAL when no place has the name. */
+/* From now on this process and the children that it forks count their visits to places of that
+ * name together, and who makes the hit-th of them (1: the next) sends itself `signal`; its pid is
+ * in *struck then, unless that is NULL. Once; arming again, in any of them, replaces it there; NULL
+ * disarms. MF_EINVAL when no place has the name, MF_ENOMEM. */
 int mf__crash_arm(const char *name, uint32_t hit, int signal, _Atomic int32_t *struck);
 
 /* From now on this process counts its visits in visits[index]; NULL ends that. The array has

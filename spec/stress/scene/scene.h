@@ -23,7 +23,8 @@
 enum { FIRST_OF_VICTIMS = 1024, FIRST_OF_PARTNER = 7168, FIRST_OF_PARENT = 8064, IDS = 8192 };
 
 #define LARGE 40000u
-#define ITEMS 6u /* of the job in a scene with a pool */
+#define ITEMS 6u /* of each job in a scene with a pool */
+#define JOBS 120u
 
 struct tally {
     unsigned points, stuck, torn, doubled, leaked, miscounted;
@@ -38,7 +39,7 @@ struct page {
     _Atomic uint8_t taken[IDS], delivered[IDS];        /* by others than the parent, how often */
     _Atomic uint32_t deaths;                           /* at most so many besides the victim's */
     _Atomic uint32_t torn, turns, dozing, first, over; /* see who writes them */
-    _Atomic uint32_t runs[ITEMS];                      /* of each item of the job */
+    _Atomic uint32_t runs[JOBS][ITEMS];                /* of each item of each job */
     _Atomic int32_t struck;                            /* crash.c: who was struck */
 };
 
@@ -60,8 +61,7 @@ struct primitive {
 };
 
 /* Ends with one without a name. */
-extern const struct primitive queue_primitives[], sleeper_primitives[], task_primitives[],
-    life_primitives[];
+extern const struct primitive queue_primitives[], sleeper_primitives[], task_primitives[];
 
 struct scene {
     mf_runtime *rt;
@@ -76,7 +76,8 @@ struct scene {
     int32_t victim_pid;
     bool watching; /* the parent keeps the watch: see hold_watch */
     mf_pool *pool;
-    mf_job *job;
+    mf_job *jobs[JOBS];
+    uint32_t job_count;
     mf_code *code;
     /* Of the program: called in the victim around act, whoever calls that. */
     void (*enter)(struct scene *s);

@@ -9,7 +9,7 @@
 #include <string.h>
 
 /* What the first worker is struck in. */
-enum part { TAKE, RUN };
+enum part { TAKE, RUN, ALL };
 
 struct crew {
     struct scene *scene;
@@ -30,7 +30,7 @@ static void do_item(struct scene *s, struct mf_task *t, struct mf_window **out, 
 {
     uint32_t i = atomic_load(&t->done);
     mf__task_begin_item(t);
-    atomic_fetch_add(&s->page->runs[i], 1);
+    atomic_fetch_add(&s->page->runs[t->id][i], 1);
     if (!*out || (*out)->size - *used < sizeof(struct result)) {
         *out = mf__task_out_grow(crew.rt, t, sizeof(struct result));
         *used = 0;
@@ -82,34 +82,39 @@ static void on_finish(mf_pool *pool, mf_job *job, void *arg)
     (void)pool, (void)job, (void)arg;
 }
 
-static void set_pool(struct scene *s, enum part part)
+static void set_pool(struct scene *s, enum part part, uint32_t jobs)
 {
     const uint64_t handles[] = {mf__object_handle(s->rt, s->inner)};
     crew = (struct crew){.scene = s, .part = part};
     if (mf_pool_new(s->rt,
                     &(struct mf_pool_options){.processes = 1,
-                                              .max_tasks_per_child = 1,
+                                              .max_tasks_per_child = jobs,
                                               .handles = handles,
                                               .handle_count = 1,
                                               .hooks = {worker_main, run, on_finish, NULL}},
                     &s->pool) < 0 ||
-        mf_code_new(s->rt, 1, "code", 4, NULL, 0, &s->code) < 0 ||
-        mf_pool_submit(
-            s->pool,
-            &(struct mf_submit){
-                .code = s->code, .input = "input", .size = 5, .count = ITEMS, .retries = 9},
-            &s->job) < 0)
+        mf_code_new(s->rt, 1, "code", 4, NULL, 0, &s->code) < 0)
         give_up("no pool");
+    const struct mf_submit submit = {
+        .code = s->code, .input = "input", .size = 5, .count = ITEMS, .retries = 9};
+    while (s->job_count < jobs)
+        if (mf_pool_submit(s->pool, &submit, &s->jobs[s->job_count++]) < 0)
+            give_up("no job");
 }
 
 static void set_take(struct scene *s)
 {
-    set_pool(s, TAKE);
+    set_pool(s, TAKE, 1);
 }
 
 static void set_run(struct scene *s)
 {
-    set_pool(s, RUN);
+    set_pool(s, RUN, 1);
+}
+
+static void set_many(struct scene *s)
+{
+    set_pool(s, ALL, JOBS);
 }
 
 static void note_pid(int pid, void *arg)
@@ -125,11 +130,11 @@ static pid_t first_worker(struct scene *s)
 }
 
 /* The results are a chain of windows; what follows the last committed item of each is garbage. */
-static void check_results(struct scene *s)
+static void check_results(struct scene *s, mf_job *job)
 {
-    const struct mf_task *t = mf_job_task(s->job);
+    const struct mf_task *t = mf_job_task(job);
     uint32_t item = 0, failures;
-    mf_job_failures(s->job, &failures);
+    mf_job_failures(job, &failures);
     s->tally->miscounted += failures || atomic_load(&t->done) != ITEMS;
     for (const struct mf_window *w = &t->out; w; w = mf__window_next(s->rt, w)) {
         const uint8_t *at = mf__window_bytes(w);
@@ -146,25 +151,31 @@ static void check_results(struct scene *s)
 static void check_runs(struct scene *s)
 {
     uint32_t extra = 0;
-    for (uint32_t i = 0; i < ITEMS; i++) {
-        uint32_t runs = atomic_load(&s->page->runs[i]);
+    for (uint32_t i = 0; i < s->job_count * ITEMS; i++) {
+        uint32_t runs = atomic_load(&s->page->runs[i / ITEMS][i % ITEMS]);
         s->tally->miscounted += runs == 0;
         extra += runs - 1;
     }
     s->tally->doubled += extra > 1; /* of the item that its one death was in */
 }
 
-static void collect(struct scene *s)
+static void finish(struct scene *s, mf_job *job)
 {
-    while (mf_job_state(s->job) == MF_JOB_PENDING)
+    while (mf_job_state(job) == MF_JOB_PENDING)
         if (mf_pool_collect(s->pool, MF_FOREVER) < 0)
             break;
-    if (mf_job_state(s->job) == MF_JOB_FINISHED)
-        check_results(s);
+    if (mf_job_state(job) == MF_JOB_FINISHED)
+        check_results(s, job);
     else
         s->tally->stuck++;
+    mf_job_free(s->pool, job);
+}
+
+static void collect(struct scene *s)
+{
+    for (uint32_t i = 0; i < s->job_count; i++)
+        finish(s, s->jobs[i]);
     check_runs(s);
-    mf_job_free(s->pool, s->job);
     mf_pool_free(s->pool);
     mf_code_unref(s->rt, s->code);
 }
@@ -175,6 +186,10 @@ static void settle(struct scene *s)
 }
 
 static const struct primitive running = {.set = set_run, .start = first_worker};
+
+/* For crash.c: as often as one likes. */
+const struct primitive many_tasks = {
+    .name = "many tasks", .once = true, .set = set_many, .start = first_worker, .after = collect};
 
 const struct primitive task_primitives[] = {
     {.name = "take task",
