@@ -6,6 +6,7 @@
  * closes the last copy closes the queues, which wakes the peer at once; otherwise the peer finds
  * out when it looks, some ten times a second while it waits.
  */
+#include "crash.h"
 #include "handle.h"
 #include "lock.h"
 #include "module.h"
@@ -158,6 +159,7 @@ static int end_close(lua_State *L)
     uint64_t handle = token->handle;
     if (token->object)
         mf__handle_release(L, lua, token);
+    MF_CRASH("pipe.close.released");
     if (mf__handle_is_alive(lua->rt, handle))
         return 0; /* another process has this end too */
     for (int i = IN; i <= OUT; i++) {

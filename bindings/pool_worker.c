@@ -7,6 +7,8 @@
  */
 #include "pool_core.h"
 
+#include "crash.h"
+
 #include <string.h>
 
 /* One task on its way. */
@@ -49,6 +51,7 @@ static void commit(lua_State *L, struct run *r, int idx, int n, enum mf_stream_k
 {
     int rc = mf__stream_put(L, r->lua->codec, &r->out, idx, n, kind);
     r->written = true;
+    MF_CRASH("result.put.written");
     if (rc == 0 && r->out.message)
         rc = keep_handles(L, r);
     if (rc < 0) {
@@ -56,6 +59,7 @@ static void commit(lua_State *L, struct run *r, int idx, int n, enum mf_stream_k
         r->broken = true;
         return;
     }
+    MF_CRASH("result.put.kept");
     mf__task_commit_item(r->t);
     r->written = false;
 }

@@ -1,6 +1,7 @@
 /* target.c - the child of a Process: see target.h. */
 #include "target.h"
 
+#include "crash.h"
 #include "object.h"
 #include "transfer.h"
 
@@ -79,6 +80,7 @@ static int body(lua_State *L)
         build_results(L, lua);
     else
         build_error(L, lua);
+    MF_CRASH("target.result.encoded");
     if (wanted && put_message(L, lua, result) == MF_ENOMEM) {
         mf__lua_push_error(L, "limit", "the result did not fit into the family's memory");
         mf__lua_encode_error(L, lua, &lua->scratch);

@@ -1,6 +1,7 @@
 /* transfer.c - Lua values in and out of queues: see transfer.h. */
 #include "transfer.h"
 
+#include "crash.h"
 #include "format.h"
 
 #include <string.h>
@@ -190,6 +191,7 @@ static int decode(lua_State *L, mf_lua *lua, struct mf_message *m)
         n = decode_small(L, lua, m);
     else
         n = decode_parcel(L, lua, m);
+    MF_CRASH("transfer.get.decoded");
     mf__queue_delivered(lua->rt);
     return n < 0 ? mf__decode_raise(L, lua->codec, n) : n;
 }
