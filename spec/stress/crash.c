@@ -83,10 +83,13 @@ static void leave(struct scene *s)
     mf__crash_tally(NULL);
 }
 
+/* As often as it takes, while there are numbers for messages. */
 static void repeat(struct scene *s)
 {
-    for (uint32_t i = 0; i < play.rounds && !atomic_load(&s->page->struck); i++)
-        play.scene->act(s);
+    uint32_t most = FIRST_OF_PARTNER - FIRST_OF_VICTIMS - 200;
+    for (uint32_t i = 0; i < play.rounds && atomic_load(&s->page->next) < most; i++)
+        if (!atomic_load(&s->page->struck))
+            play.scene->act(s);
 }
 
 /* A process of its own, because the parent may be waiting for the one that is stopped. */

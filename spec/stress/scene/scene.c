@@ -333,5 +333,6 @@ void scene_strike(struct scene *s)
         mf__object_drop(s->rt, s->inner);
     s->tally->leaked += mf__block_count(s->rt) != s->blocks;
     s->tally->leaked += mf__object_count(s->rt) != s->objects;
+    s->tally->leaked += !heap_is_whole(s->rt);
     mf_close(s->rt);
 }

@@ -98,6 +98,9 @@ void scene_survive(struct scene *s, const struct primitive *p);
 /* Ends the family, and counts what is left. */
 void scene_strike(struct scene *s);
 
+/* Of heap.c: what is not in use is in a free list, and the count of units is right. */
+bool heap_is_whole(mf_runtime *rt);
+
 /* Is the process asleep in a system call? */
 bool is_asleep(pid_t pid);
 
