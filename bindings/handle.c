@@ -62,6 +62,14 @@ bool mf__handle_is_alive(const mf_runtime *rt, uint64_t handle)
     return generation == (uint32_t)handle && kind && !(kind & MF_DYING);
 }
 
+const char *mf__handle_push_name(lua_State *L, const mf_lua *lua, const struct mf_handle *h)
+{
+    char name[24];
+    struct mf_text t = mf__text_in(name, sizeof name);
+    mf__object_name(lua->rt, (uint32_t)(h->handle >> 32), &t);
+    return lua_pushstring(L, name);
+}
+
 /* --- classes ------------------------------------------------------------------------------------
  */
 

@@ -33,6 +33,9 @@ void mf__handle_push(lua_State *L, mf_lua *lua, struct mf_object *o);
 /* Pushes the metatable of a kind, made when it is first needed. */
 void mf__handle_push_class(lua_State *L, uint32_t kind);
 
+/* Pushes what a dump calls the object: "Queue#3". */
+const char *mf__handle_push_name(lua_State *L, const mf_lua *lua, const struct mf_handle *h);
+
 /* Raises what is wrong with argument 1 of a method. */
 int mf__handle_bad_self(lua_State *L);
 

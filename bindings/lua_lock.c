@@ -16,9 +16,9 @@ static int acquire(lua_State *L, mf_lua *lua, mf_lock *lock, int64_t deadline)
     lua_pushboolean(L, 1);
     lua_pushliteral(L, "abandoned"); /* before: nothing may raise once the lock is held */
     do {
-        until = mf__lua_slice(deadline);
+        until = mf__lua_slice(lua, deadline);
         rc = mf_lock_acquire(lua->rt, lock, until, &pid);
-    } while (mf__lua_goes_on(L, rc, until, deadline));
+    } while (mf__lua_goes_on(L, lua, rc, until, deadline));
     if (rc < 0)
         return mf__lua_fail(L, rc);
     if (rc == 0) {
@@ -51,7 +51,7 @@ static int lock_tostring(lua_State *L)
 {
     mf_lua *lua = mf__lua_upvalue(L);
     struct mf_handle *h = mf__handle_self(L);
-    lua_pushfstring(L, "moonfork.Lock: %p%s", (void *)h->object,
+    lua_pushfstring(L, "moonfork.Lock: %s%s", mf__handle_push_name(L, lua, h),
                     mf_lock_is_mine(lua->rt, h->object) ? " (held by this process)" : "");
     return 1;
 }

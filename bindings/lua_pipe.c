@@ -101,10 +101,13 @@ static int end_send(lua_State *L)
 static int receive(lua_State *L, mf_lua *lua, const struct pipe_end *e, mf_queue *q,
                    int64_t deadline)
 {
+    struct mf_call call = {.until = deadline};
     for (;;) {
         bool alive = mf__handle_is_alive(lua->rt, e->peer); /* before: what it sent is there */
-        int64_t slice = mf__now() + LOOK;
-        int n = mf__transfer_get(L, lua, q, !alive ? 0 : deadline < slice ? deadline : slice);
+        int64_t now = mf__now(), slice = now + LOOK;
+        call.since = call.since ? call.since : now;
+        int64_t until = !alive ? 0 : deadline < slice ? deadline : slice;
+        int n = mf__transfer_get_of(L, lua, q, until, &call);
         if (n >= 0 || n == MF_ECLOSED)
             return n;
         if (!alive)
@@ -179,9 +182,23 @@ static int end_is_closed(lua_State *L)
 
 static int end_tostring(lua_State *L)
 {
-    mf__lua_upvalue(L);
+    static const char *const what[] = {[IN] = " receives from ", [OUT] = " sends to "};
+    mf_lua *lua = mf__lua_upvalue(L);
     struct pipe_end *e = to_end(L);
-    lua_pushfstring(L, "moonfork.Connection: %p%s", (void *)e, e->closed ? " (closed)" : "");
+    luaL_Buffer b;
+    luaL_buffinit(L, &b);
+    luaL_addstring(&b, "moonfork.Connection:");
+    for (int i = IN; i <= OUT; i++) {
+        const struct mf_handle *h = part(L, i);
+        if (!h)
+            continue;
+        luaL_addstring(&b, what[i]);
+        mf__handle_push_name(L, lua, h);
+        luaL_addvalue(&b);
+    }
+    if (e->closed)
+        luaL_addstring(&b, " (closed)");
+    luaL_pushresult(&b);
     return 1;
 }
 
@@ -266,6 +283,7 @@ static void push_queue(lua_State *L, mf_lua *lua)
     int rc = mf_queue_new(lua->rt, 0, &q);
     if (rc < 0)
         mf__lua_raise(L, rc, "cannot make a pipe");
+    mf__object_label(q, "Pipe");
     mf__handle_push(L, lua, q);
 }
 
@@ -275,6 +293,7 @@ static uint64_t push_token(lua_State *L, mf_lua *lua)
     int rc = mf_lock_new(lua->rt, &token);
     if (rc < 0)
         mf__lua_raise(L, rc, "cannot make a pipe");
+    mf__object_label(token, "PipeEnd");
     mf__handle_push(L, lua, token);
     return ((struct mf_handle *)lua_touserdata(L, -1))->handle;
 }

@@ -18,11 +18,13 @@ static int join(lua_State *L, mf_lua *lua, struct process *s, int64_t deadline)
     int64_t until;
     int rc;
     do {
-        until = mf__lua_slice(deadline);
+        until = mf__lua_slice(lua, deadline);
         rc = mf_process_join(lua->rt, s->p, until);
-    } while (mf__lua_goes_on(L, rc, until, deadline));
+    } while (mf__lua_goes_on(L, lua, rc, until, deadline));
     if (rc == 0)
         mf__lua_process_set_running(L, 1, s, false);
+    else if (rc == MF_EDEADLOCK)
+        mf__lua_raise_deadlock(L, lua);
     else if (rc != MF_ETIMEOUT)
         mf__lua_raise(L, rc, "join");
     return rc;

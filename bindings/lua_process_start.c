@@ -188,6 +188,7 @@ static struct mf_handle *push_result_queue(lua_State *L, mf_lua *lua)
     int rc = mf_queue_new(lua->rt, 0, &q);
     if (rc < 0)
         mf__lua_raise(L, rc, "cannot start a process");
+    mf__object_label(q, "Outcome");
     mf__handle_push(L, lua, q);
     return lua_touserdata(L, -1);
 }

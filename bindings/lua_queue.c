@@ -130,10 +130,11 @@ static int queue_stats(lua_State *L)
 
 static int queue_tostring(lua_State *L)
 {
-    mf__lua_upvalue(L);
-    mf_queue *q = mf__handle_self(L)->object;
-    lua_pushfstring(L, "moonfork.Queue: %p (%I queued%s)", (void *)q, (LUAI_UACINT)mf_queue_size(q),
-                    mf_queue_is_closed(q) ? ", closed" : "");
+    mf_lua *lua = mf__lua_upvalue(L);
+    struct mf_handle *h = mf__handle_self(L);
+    mf_queue *q = h->object;
+    lua_pushfstring(L, "moonfork.Queue: %s (%I queued%s)", mf__handle_push_name(L, lua, h),
+                    (LUAI_UACINT)mf_queue_size(q), mf_queue_is_closed(q) ? ", closed" : "");
     return 1;
 }
 

@@ -1,6 +1,7 @@
 /* module.c - the module: require "moonfork". See moonfork_lua.h and module.h. */
 #include "module.h"
 
+#include "debug.h"
 #include "moonfork.h"
 #include "state.h"
 
@@ -48,6 +49,7 @@ static void open_family(lua_State *L, const mf_lua_config *config)
     int rc = mf_open(&options, &rt);
     if (rc < 0)
         luaL_error(L, "cannot open moonfork: %s", mf_error_text(rc));
+    mf__debug_enable(lua);
     mf__lua_enter(L, lua, rt);
 }
 
@@ -59,6 +61,7 @@ static void make_module(lua_State *L)
     mf__open_lock(L);
     mf__open_process(L);
     mf__open_system(L);
+    mf__open_debug(L);
     mf__open_pool(L);
     mf__lua_push_error_class(L);
     lua_setfield(L, -2, "Error");

@@ -12,6 +12,7 @@ void mf__open_pipe(lua_State *L);
 void mf__open_lock(lua_State *L);
 void mf__open_process(lua_State *L);
 void mf__open_system(lua_State *L);
+void mf__open_debug(lua_State *L);
 void mf__open_pool(lua_State *L);
 
 /* Pushes the compiled chunk of bindings/moonfork/X.lua, by the name "moonfork.X". */

@@ -55,13 +55,14 @@ function moonfork.spawn(f, ...) end
 ---@return moonfork.Process # itself
 function Process:start() end
 
----Waits until the process has ended.
+---Waits until the process has ended. Without a timeout it raises, kind "deadlock", when the process
+---waits for what only this one could do.
 ---@param timeout? number
 ---@return boolean # has it ended?
 function Process:join(timeout) end
 
 ---Waits for the end, and gives what the target returned. Raises the error that ended it, or of kind
----"timeout", "died", "exit", "unsendable".
+---"timeout", "died", "exit", "unsendable", "deadlock".
 ---@param timeout? number
 ---@return any ...
 function Process:get(timeout) end
@@ -384,7 +385,7 @@ function Iter:close() end
 -- The rest ----------------------------------------------------------------------------------------
 
 ---@class moonfork.Error
----@field kind "error"|"died"|"timeout"|"cancelled"|"exit"|"limit"|"unsendable"|"broken"
+---@field kind "error"|"died"|"timeout"|"cancelled"|"exit"|"limit"|"unsendable"|"broken"|"deadlock"
 ---@field message string
 ---@field traceback? string of the process where it happened
 ---@field value? any what was thrown
@@ -413,11 +414,15 @@ function moonfork.getpid() end
 ---@return integer
 function moonfork.cpu_count() end
 
----For tests.
 ---@class moonfork.debug
 local debug = {}
 
----What the family has in use.
+---Writes what each process of the family waits for, who holds which lock, and what is queued. Takes
+---no lock, so that it serves when everybody hangs.
+---@param file? file*|{ write: fun(self, text: string) } io.stderr otherwise
+function debug.dump(file) end
+
+---What the family has in use, for tests.
 ---@return { blocks: integer, objects: integer, slots: integer, late_wakes: integer }
 function debug.counts() end
 

@@ -62,11 +62,19 @@ MF_API int luaopen_moonfork(lua_State *L);
  * The end of the main script. failed == 0: daemons are ended, all other children are joined,
  * however long they run. failed != 0: all children are ended at once (SIGTERM, after a second of
  * grace SIGKILL). Returns when none is left; raises what Lua's hooks raise on a signal meanwhile,
- * and may then be called again. Processes cannot be started afterwards. Nothing where moonfork is
+ * and an error that tells when children wait for what can never come; it may then be called again,
+ * with failed != 0. Processes cannot be started afterwards. Nothing where moonfork is
  * not open. lua_close without it does the same as mf_lua_leave(L, 0), signals aside;
  * exit() in the thread of the state without either, as os.exit calls it, as mf_lua_leave(L, 1).
  */
 MF_API void mf_lua_leave(lua_State *L, int failed);
+
+/*
+ * The runtime of a state, for the functions of moonfork.h; NULL where moonfork is not open, or has
+ * been left. The state's still: valid until it is closed.
+ */
+struct mf_runtime;
+MF_API struct mf_runtime *mf_lua_runtime(lua_State *L);
 
 #ifdef __cplusplus
 }

@@ -129,19 +129,21 @@ static int core_poll(lua_State *L)
     struct mf_pool_core *core = mf__pool_core(L);
     int64_t deadline = mf__lua_deadline(L, 2, NULL), until;
     int rc = 0;
+    bool again;
     do {
         mf_job *job = next_finished(core);
         if (job) {
             lua_pushlightuserdata(L, job);
             return 1;
         }
-        until = mf__lua_slice(deadline);
+        until = mf__lua_slice(core->lua, deadline);
         rc = mf_pool_collect(core->pool, until);
+        again = mf__lua_goes_on(L, core->lua, rc, until, deadline);
         if (rc == MF_ECLOSED && core->finished_first == core->finished_count)
             return mf__lua_fail(L, MF_EEMPTY);
         if (rc == MF_ECORRUPT)
             return mf__lua_raise(L, rc, "cannot read what the workers say");
-    } while (rc >= 0 || rc == MF_ECLOSED || mf__lua_goes_on(L, rc, until, deadline));
+    } while (again || rc >= 0 || rc == MF_ECLOSED);
     return mf__lua_fail(L, rc == MF_EEMPTY ? MF_ETIMEOUT : rc);
 }
 
@@ -198,9 +200,11 @@ static int core_join(lua_State *L)
     int64_t deadline = mf__lua_deadline(L, 2, NULL), until;
     int rc;
     do {
-        until = mf__lua_slice(deadline);
+        until = mf__lua_slice(core->lua, deadline);
         rc = mf_pool_join(core->pool, until);
-    } while (mf__lua_goes_on(L, rc, until, deadline));
+    } while (mf__lua_goes_on(L, core->lua, rc, until, deadline));
+    if (rc == MF_EDEADLOCK)
+        mf__lua_raise_deadlock(L, core->lua);
     if (rc < 0)
         return mf__lua_fail(L, rc);
     lua_pushboolean(L, 1);

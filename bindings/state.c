@@ -1,6 +1,7 @@
 /* state.c - the context of a Lua state: see state.h. */
 #include "state.h"
 
+#include "debug.h"
 #include "handle.h"
 
 #include <string.h>
@@ -87,8 +88,13 @@ static int close_context(lua_State *L)
     mf__buffer_fini(&lua->inherit);
     if (!rt || lua->child)
         return 0;
-    while (mf_process_leave(rt, false) == MF_EINTR)
+    int rc;
+    while ((rc = mf_process_leave(rt, false)) == MF_EINTR)
         ;
+    if (rc == MF_EDEADLOCK) {
+        lua_warning(L, "moonfork: at the end of the script: ", 1);
+        lua_warning(L, mf_deadlock_text(rt), 0);
+    }
     mf_close(rt);
     return 0;
 }
@@ -134,8 +140,20 @@ void mf_lua_leave(lua_State *L, int failed)
     if (!lua || !lua->rt || mf__alive(lua->rt) < 0)
         return;
     lua->left = true;
-    while (mf__lua_again(L, mf_process_leave(lua->rt, failed != 0)))
-        ;
+    int64_t until;
+    int rc;
+    do {
+        until = mf__lua_slice(lua, MF_FOREVER);
+        rc = mf__process_leave(lua->rt, failed != 0, until);
+    } while (mf__lua_goes_on(L, lua, rc, until, MF_FOREVER));
+    if (rc == MF_EDEADLOCK)
+        luaL_error(L, "at the end of the script: %s", lua->rt->deadlock);
+}
+
+mf_runtime *mf_lua_runtime(lua_State *L)
+{
+    mf_lua *lua = mf__lua_peek(L);
+    return lua ? lua->rt : NULL;
 }
 
 /* --- arguments and outcomes ---------------------------------------------------------------------
@@ -147,6 +165,14 @@ int mf__lua_fail(lua_State *L, int code)
     lua_pushstring(L, mf_error_text(code));
     lua_pushstring(L, mf_error_name(code));
     return 3;
+}
+
+int mf__lua_raise_deadlock(lua_State *L, const mf_lua *lua)
+{
+    mf__lua_push_error(L, "deadlock", "join: %s", mf_deadlock_text(lua->rt));
+    lua_pushinteger(L, lua->rt->deadlock_pid);
+    lua_setfield(L, -2, "pid");
+    return lua_error(L);
 }
 
 int mf__lua_raise(lua_State *L, int code, const char *what)
@@ -197,14 +223,18 @@ void mf__lua_interrupted(lua_State *L)
     lua_call(L, 0, 0);
 }
 
-bool mf__lua_goes_on(lua_State *L, int rc, int64_t until, int64_t deadline)
+bool mf__lua_goes_on(lua_State *L, mf_lua *lua, int rc, int64_t until, int64_t deadline)
 {
-    if (rc == MF_ETIMEOUT && until < deadline) {
-        if (lua_gethook(mf__lua(L)->L))
-            mf__lua_interrupted(L);
-        return true;
-    }
-    return mf__lua_again(L, rc);
+    struct mf_call call = lua->rt->call;
+    lua->rt->call = (struct mf_call){0}; /* a hook may raise, or wait for something of its own */
+    bool again = rc == MF_EINTR || (rc == MF_ETIMEOUT && until < deadline);
+    if (again && (rc == MF_EINTR || lua_gethook(lua->L)))
+        mf__lua_interrupted(L);
+    if (again && lua->reports && call.since)
+        mf__debug_waits(L, lua, &call);
+    if (again)
+        lua->rt->call = call;
+    return again;
 }
 
 /* --- options ------------------------------------------------------------------------------------

@@ -38,7 +38,9 @@ struct mf_lua {
     const char *name;      /* of this process, "MainProcess" in the first; the state keeps it */
     int parent_pid;        /* who started it; 0 in the first */
     uint32_t named;        /* processes that were given a number as their name */
-    bool exiting;          /* os.exit closes the state of this child */
+    bool reports;          /* see debug.h */
+    int64_t reported_since, next_report;
+    bool exiting;                              /* os.exit closes the state of this child */
     void (*on_exit)(lua_State *L, int status); /* see mf__lua_on_exit */
 };
 
@@ -86,6 +88,9 @@ void mf__lua_set_methods(lua_State *L, const luaL_Reg *functions, int class);
 /* Pushes nil, a message and the code's name; returns 3. */
 int mf__lua_fail(lua_State *L, int code);
 
+/* Raises an error object of kind "deadlock" for a join of a process that waits. Never returns. */
+int mf__lua_raise_deadlock(lua_State *L, const mf_lua *lua);
+
 /* Raises "`what`: text of the code" at the caller's line. Never returns. */
 int mf__lua_raise(lua_State *L, int code, const char *what);
 
@@ -111,20 +116,25 @@ static inline bool mf__lua_again(lua_State *L, int rc)
  * long wait is made of slices, for loops of this form:
  *
  *     do {
- *         until = mf__lua_slice(deadline);
+ *         until = mf__lua_slice(lua, deadline);
  *         rc = wait(until);
- *     } while (mf__lua_goes_on(L, rc, until, deadline));
+ *     } while (mf__lua_goes_on(L, lua, rc, until, deadline));
+ *
+ * To others the slices are one wait: rt->call says since when and until when.
  */
-static inline int64_t mf__lua_slice(int64_t deadline)
+static inline int64_t mf__lua_slice(mf_lua *lua, int64_t deadline)
 {
     if (deadline == 0)
         return 0;
-    int64_t slice = mf__now() + MF_SECOND;
+    int64_t now = mf__now(), slice = now + MF_SECOND;
+    struct mf_call *call = &lua->rt->call;
+    if (!call->since)
+        *call = (struct mf_call){.since = now, .until = deadline};
     return deadline < slice ? deadline : slice;
 }
 
 /* True when the wait is to be made again: the hooks have run if there was reason to. */
-bool mf__lua_goes_on(lua_State *L, int rc, int64_t until, int64_t deadline);
+bool mf__lua_goes_on(lua_State *L, mf_lua *lua, int rc, int64_t until, int64_t deadline);
 
 /* Raises "bad argument #arg to 'f' (unknown option 'tineout'; did you mean 'timeout'? known: ...)"
  * when the table at `arg` has a key that is not among the NULL-terminated names. */

@@ -40,9 +40,9 @@ int mf__transfer_put_bytes(lua_State *L, mf_lua *lua, mf_queue *q, const uint8_t
     int64_t until;
     int rc;
     do {
-        until = mf__lua_slice(deadline);
+        until = mf__lua_slice(lua, deadline);
         rc = mf_queue_put(lua->rt, q, bytes, size, handles, n, until);
-    } while (mf__lua_goes_on(L, rc, until, deadline));
+    } while (mf__lua_goes_on(L, lua, rc, until, deadline));
     lua_settop(L, top);
     return rc;
 }
@@ -197,18 +197,26 @@ static int decode(lua_State *L, mf_lua *lua, struct mf_message *m)
 }
 
 static int wait_for_message(lua_State *L, mf_lua *lua, mf_queue *q, struct mf_message *m,
-                            int64_t deadline)
+                            int64_t deadline, const struct mf_call *call)
 {
     int64_t until;
     int rc;
+    if (call)
+        lua->rt->call = *call;
     do {
-        until = mf__lua_slice(deadline);
+        until = mf__lua_slice(lua, deadline);
         rc = mf__queue_get(lua->rt, q, m, until);
-    } while (mf__lua_goes_on(L, rc, until, deadline));
+    } while (mf__lua_goes_on(L, lua, rc, until, deadline));
     return rc;
 }
 
 int mf__transfer_get(lua_State *L, mf_lua *lua, mf_queue *q, int64_t deadline)
+{
+    return mf__transfer_get_of(L, lua, q, deadline, NULL);
+}
+
+int mf__transfer_get_of(lua_State *L, mf_lua *lua, mf_queue *q, int64_t deadline,
+                        const struct mf_call *call)
 {
     struct mf_message m;
     int rc;
@@ -216,7 +224,7 @@ int mf__transfer_get(lua_State *L, mf_lua *lua, mf_queue *q, int64_t deadline)
     ready_parcel(L, lua);
     rc = mf__queue_get(lua->rt, q, &m, 0);
     if (rc == MF_EEMPTY && deadline)
-        rc = wait_for_message(L, lua, q, &m, deadline);
+        rc = wait_for_message(L, lua, q, &m, deadline, call);
     if (rc < 0)
         return rc;
     if (!m.block) {

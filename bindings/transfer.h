@@ -21,4 +21,8 @@ int mf__transfer_put_bytes(lua_State *L, mf_lua *lua, mf_queue *q, const uint8_t
  * nothing pushed. Raises when the message cannot be decoded. */
 int mf__transfer_get(lua_State *L, mf_lua *lua, mf_queue *q, int64_t deadline);
 
+/* The same for a caller that waits in slices itself: `call` is what others are told of the wait. */
+int mf__transfer_get_of(lua_State *L, mf_lua *lua, mf_queue *q, int64_t deadline,
+                        const struct mf_call *call);
+
 #endif

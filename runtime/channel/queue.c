@@ -3,6 +3,7 @@
 
 #include "crash.h"
 #include "object.h"
+#include "queue_text.h"
 #include "segment.h"
 #include "slot.h"
 #include "wait.h"
@@ -595,4 +596,8 @@ static void destroy(mf_runtime *rt, struct mf_object *q)
     end(rt);
 }
 
-const struct mf_kind mf__queue_kind = {.settle = settle, .destroy = destroy};
+const struct mf_kind mf__queue_kind = {.name = "Queue",
+                                       .settle = settle,
+                                       .destroy = destroy,
+                                       .describe = mf__queue_describe,
+                                       .is_stuck = mf__queue_is_stuck};

@@ -2,6 +2,7 @@
 
 #include "builtin.h"
 
+#include "interrupt.h"
 #include "moonfork_lua.h"
 
 #include <lauxlib.h>
@@ -27,10 +28,32 @@ static void preload_everywhere(lua_State *L, void *arg)
     lua_pop(L, 1);
 }
 
+static int forget_family(lua_State *L)
+{
+    (void)L;
+    mf__interrupt_family(NULL);
+    return 0;
+}
+
+/* The state is closed: whatever was made later is finalised first, the family last. */
+static void forget_family_in_time(lua_State *L)
+{
+    static const char key;
+    lua_newuserdatauv(L, 0, 0);
+    lua_createtable(L, 0, 1);
+    lua_pushcfunction(L, forget_family);
+    lua_setfield(L, -2, "__gc");
+    lua_setmetatable(L, -2);
+    lua_rawsetp(L, LUA_REGISTRYINDEX, &key);
+}
+
 static int open_moonfork(lua_State *L)
 {
     const mf_lua_config config = {.on_state = preload_everywhere};
-    return mf_lua_open(L, &config);
+    int results = mf_lua_open(L, &config);
+    forget_family_in_time(L);
+    mf__interrupt_family(mf_lua_runtime(L));
+    return results;
 }
 
 void mf__builtin_preload(lua_State *L)

@@ -42,7 +42,12 @@ void mf__help_usage(const char *command)
           "  moonfork -l mp=moonfork -e '",
           stdout);
     fputs(examples_text, stdout);
-    fputs("\nCtrl-C ends the script and all its processes, with status 130.\n", stdout);
+    fputs("\nCtrl-C ends the script and all its processes, with status 130. SIGUSR1 prints what "
+          "each of\n"
+          "them waits for, as does Ctrl-\\ before it ends them; with MOONFORK_DEBUG=1 in the "
+          "environment\n"
+          "it is also printed when the script has waited for 10 seconds, 20, 40 …\n",
+          stdout);
 }
 
 void mf__help_about(void)

@@ -5,6 +5,9 @@
 
 #include "interrupt.h"
 
+#include "moonfork.h"
+
+#include <errno.h>
 #include <lauxlib.h>
 #include <signal.h>
 #include <stdio.h>
@@ -20,6 +23,8 @@ enum { TICK_MS = 100, INSIST_TICKS = 5, HARD_END_TICKS = 10 };
 static const char *command_name; /* constant after mf__interrupt_watch */
 
 static lua_State *volatile state; /* NULL before and after the time in which hooks may be set */
+
+static const mf_runtime *volatile family; /* NULL before and after the state has one */
 
 static volatile sig_atomic_t ending;     /* the signal that ends the command */
 static volatile sig_atomic_t in_chunk;   /* a chunk of the interactive mode runs */
@@ -102,10 +107,9 @@ static void on_tick(int signal_number)
     }
 }
 
-static void set_handler(int signal_number, void (*handler)(int))
+static void set_handler(int signal_number, void (*handler)(int), int flags)
 {
-    /* No SA_RESTART: a blocking call returns and lets the hook run. */
-    struct sigaction action = {.sa_handler = handler};
+    struct sigaction action = {.sa_handler = handler, .sa_flags = flags};
     sigemptyset(&action.sa_mask);
     sigaddset(&action.sa_mask, SIGINT);
     sigaddset(&action.sa_mask, SIGTERM);
@@ -118,7 +122,7 @@ static void begin_ending(int signal_number)
 {
     ending = signal_number;
     ticks = 0;
-    set_handler(SIGALRM, on_tick);
+    set_handler(SIGALRM, on_tick, 0);
     set_timer(TICK_MS);
 }
 
@@ -137,12 +141,48 @@ static void on_signal(int signal_number)
     set_hook();
 }
 
-static void watch_unless_ignored(int signal_number)
+static void watch_unless_ignored(int signal_number, void (*handler)(int), int flags)
 {
     struct sigaction present;
     sigaction(signal_number, NULL, &present);
     if (present.sa_handler != SIG_IGN)
-        set_handler(signal_number, on_signal);
+        set_handler(signal_number, handler, flags);
+}
+
+/* --- telling what the family is doing ----------------------------------------------------------*/
+
+static void print_line(void *arg, const char *text)
+{
+    (void)arg;
+    struct iovec line[] = {
+        {.iov_base = (void *)text, .iov_len = strlen(text)},
+        {.iov_base = (void *)"\n", .iov_len = 1},
+    };
+    if (writev(STDERR_FILENO, line, 2) < 0) {
+        /* Nobody reads stderr. */
+    }
+}
+
+static void on_question(int signal_number)
+{
+    const mf_runtime *rt = family;
+    int before = errno;
+    if (rt != NULL)
+        mf_dump(rt, print_line, NULL);
+    if (signal_number == SIGQUIT) { /* at the return from here */
+        signal(SIGQUIT, SIG_DFL);
+        raise(SIGQUIT);
+    }
+    errno = before;
+}
+
+void mf__interrupt_family(const mf_runtime *rt)
+{
+    family = rt;
+    if (rt == NULL)
+        return;
+    watch_unless_ignored(SIGUSR1, on_question, SA_RESTART);
+    watch_unless_ignored(SIGQUIT, on_question, SA_RESTART);
 }
 
 void mf__interrupt_watch(lua_State *L, const char *name)
@@ -150,9 +190,10 @@ void mf__interrupt_watch(lua_State *L, const char *name)
     state = L;
     command_name = name;
     atexit(end_as_told);
-    set_handler(SIGINT, on_signal);
-    watch_unless_ignored(SIGTERM);
-    watch_unless_ignored(SIGHUP);
+    /* No SA_RESTART: a blocking call returns and lets the hook run. */
+    set_handler(SIGINT, on_signal, 0);
+    watch_unless_ignored(SIGTERM, on_signal, 0);
+    watch_unless_ignored(SIGHUP, on_signal, 0);
 }
 
 void mf__interrupt_release(void)

@@ -6,7 +6,11 @@
  * instruction from half a second on, and the command ends hard after one second, or at a second
  * signal: its children then end because it has gone.
  *
- * In the interactive mode Ctrl-C only interrupts the chunk that runs. */
+ * In the interactive mode Ctrl-C only interrupts the chunk that runs.
+ *
+ * Once the script has required moonfork, SIGUSR1 prints on stderr what all its processes are doing
+ * (mf_dump), and the command goes on; Ctrl-\ (SIGQUIT) prints it before it ends the command as it
+ * always does. Both work whatever the command hangs in. */
 
 #ifndef MF_HOST_INTERRUPT_H
 #define MF_HOST_INTERRUPT_H
@@ -18,6 +22,10 @@
  * must live as long as the command. From now on exit() ends the command with one line and the
  * status 128 + signal if a signal has come. */
 void mf__interrupt_watch(lua_State *L, const char *name);
+
+/* The family that SIGUSR1 and SIGQUIT tell about. NULL: it is no more. */
+struct mf_runtime;
+void mf__interrupt_family(const struct mf_runtime *rt);
 
 /* No error is raised in the state any more; it is about to be closed. The handlers stay, and the
  * command still ends a second after a signal, whatever the closing waits for. */

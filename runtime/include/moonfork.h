@@ -83,7 +83,9 @@ struct mf_start {
  * why), MF_EFORKED: nothing was started. */
 int mf_process_start(mf_runtime *rt, const struct mf_start *start, mf_process **ret_p);
 
-/* Waits for the child's end. 0 (again and again), MF_ETIMEOUT or MF_EINTR. */
+/* Waits for the child's end. 0 (again and again), MF_ETIMEOUT or MF_EINTR. With MF_FOREVER also
+ * MF_EDEADLOCK, a second or two later: the child waits for something that only this process, or
+ * others that wait for ever, could do; mf_deadlock_text tells what. */
 int mf_process_join(mf_runtime *rt, mf_process *p, int64_t deadline);
 
 #define MF_PROCESS_UNKNOWN (-1000)
@@ -106,7 +108,7 @@ void mf_process_end(mf_runtime *rt, mf_process *p, double grace);
 void mf_process_free(mf_runtime *rt, mf_process *p);
 
 /* The end of a program: daemons (all children when `now`) are ended, the others joined. 0, or
- * MF_EINTR: call again. */
+ * MF_EINTR: call again. MF_EDEADLOCK as of mf_process_join: call again with `now`. */
 int mf_process_leave(mf_runtime *rt, bool now);
 
 /* Ends a child from inside its main: leaves, flushes stdio, _exit. */
@@ -174,6 +176,20 @@ int mf_lock_acquire(mf_runtime *rt, mf_lock *lock, int64_t deadline, int32_t *re
 int mf_lock_release(mf_runtime *rt, mf_lock *lock);
 
 bool mf_lock_is_mine(const mf_runtime *rt, const mf_lock *lock);
+
+/* --- when something hangs
+ * -------------------------------------------------------------------------
+ */
+
+/* Tells, line by line, which processes there are and what each waits for, which locks are held and
+ * by whom, what is queued. Each text is the callee's to read while `line` runs, and has no end of
+ * line. It takes no lock and no memory, so it may be called in a signal handler, while everybody
+ * else hangs, and in a family of which any process was stopped or killed anywhere. */
+void mf_dump(const mf_runtime *rt, void (*line)(void *arg, const char *text), void *arg);
+
+/* What the last MF_EDEADLOCK was about, and what to do: a sentence of the runtime's, valid until
+ * the next; "" before the first. */
+const char *mf_deadlock_text(const mf_runtime *rt);
 
 #ifdef __cplusplus
 }

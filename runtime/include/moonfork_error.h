@@ -26,7 +26,8 @@ extern "C" {
     X(MF_EINVAL, -11, "invalid", "invalid argument or state")                                      \
     X(MF_ELIMIT, -12, "limit", "a limit is reached")                                               \
     X(MF_ECANCELLED, -13, "cancelled", "cancelled")                                                \
-    X(MF_EUNKNOWN, -14, "unknown", "the exit status was taken by somebody else")
+    X(MF_EUNKNOWN, -14, "unknown", "the exit status was taken by somebody else")                   \
+    X(MF_EDEADLOCK, -15, "deadlock", "the processes wait for each other")
 
 enum mf_error {
 #define MF_ERROR_VALUE(code, value, name, text) code = (value),

@@ -18,6 +18,7 @@
 #include "error.h"
 #include "moonfork.h"
 #include "mutex.h"
+#include "text.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -91,6 +92,13 @@ struct mf_kind {
     void (*bereave)(mf_runtime *rt, struct mf_object *o, struct mf_slot *dead);
     /* No holder is left: give back all that the object owns. */
     void (*destroy)(mf_runtime *rt, struct mf_object *o);
+
+    /* For people. All of these take no lock and may read what is no longer, or half, there. */
+    const char *name;
+    /* False when it is not worth mentioning: empty, free. */
+    bool (*describe)(const mf_runtime *rt, const struct mf_object *o, struct mf_text *t);
+    /* Would a process that waits at a side of the object wait on, as things are? */
+    bool (*is_stuck)(const mf_runtime *rt, const struct mf_object *o, uint32_t side);
 };
 
 enum { MF_KIND_FREE = 0, MF_KIND_QUEUE, MF_KIND_LOCK, MF_KINDS };
@@ -98,7 +106,18 @@ enum { MF_KIND_FREE = 0, MF_KIND_QUEUE, MF_KIND_LOCK, MF_KINDS };
 /* Called inside waits of this process, at the latest every 100 ms, and when a death was settled. */
 struct mf_supervisor {
     void (*look)(struct mf_supervisor *self);
+    /* A line about what it looks after, for inspect.h: reads numbers of its own, may be called in a
+     * signal handler. May be NULL. */
+    void (*tell)(const struct mf_supervisor *self, struct mf_text *t);
+    bool acts; /* it does things because time passes, not only because something has happened */
     struct mf_supervisor *next;
+};
+
+/* A call of the layers above that waits in slices: what its waits are to say of themselves, and
+ * what the last one said (see slot.h). since 0: there is none. */
+struct mf_call {
+    int64_t since, until;
+    uint32_t waits, object, side, child;
 };
 
 struct mf_runtime {
@@ -121,8 +140,11 @@ struct mf_runtime {
     bool burying;                /* see object.c */
     uint32_t doomed;             /* see object.c */
     uint32_t deaths_seen;
-    uint32_t spin;  /* adaptive length of the busy wait: see wait.c */
-    int64_t looked; /* when this process looked for the dead last: see wait.c */
+    uint32_t spin;        /* adaptive length of the busy wait: see wait.c */
+    int64_t looked;       /* when this process looked for the dead last: see wait.c */
+    struct mf_call call;  /* of this process, while it is in it */
+    int32_t deadlock_pid; /* of the child */
+    char deadlock[320];   /* what the last MF_EDEADLOCK was about: see deadlock.h */
 };
 
 /* Makes an arena and its first process. MF_ENOMEM when no range could be reserved. */

@@ -220,6 +220,7 @@ int mf__object_new(mf_runtime *rt, uint32_t kind, struct mf_object **ret_o)
     if (rc == 0) {
         o->generation++;
         o->refs = 0;
+        memset(o->label, 0, sizeof o->label);
         for (int e = 0; e < 2; e++)
             o->end[e].at = o->end[e].segment = 0;
         for (int i = 0; i < MF_SLOTS / 64; i++)
@@ -276,6 +277,37 @@ static void bury(mf_runtime *rt, struct mf_object *o)
         destroy(rt, o);
     }
     rt->burying = false;
+}
+
+/* --- names --------------------------------------------------------------------------------------
+ */
+
+void mf__object_label(struct mf_object *o, const char *label)
+{
+    memcpy(o->label, label, strnlen(label, sizeof o->label));
+}
+
+struct mf_object *mf__object_peek(const mf_runtime *rt, uint32_t index,
+                                  const struct mf_kind **ret_kind)
+{
+    if (index >= top_of(rt))
+        return NULL;
+    struct mf_object *o = mf__object_at(rt, index);
+    uint32_t kind = atomic_load(&o->kind);
+    if (kind == MF_KIND_FREE || kind >= MF_KINDS) /* or it is dying */
+        return NULL;
+    *ret_kind = rt->kinds[kind];
+    return *ret_kind ? o : NULL;
+}
+
+void mf__object_name(const mf_runtime *rt, uint32_t index, struct mf_text *t)
+{
+    const struct mf_kind *kind;
+    const struct mf_object *o = mf__object_peek(rt, index, &kind);
+    if (o && o->label[0])
+        mf__text_add(t, "%.8s#%u", o->label, index + 1);
+    else
+        mf__text_add(t, "%s#%u", o ? kind->name : "(gone)", index + 1);
 }
 
 /* --- keeping ------------------------------------------------------------------------------------

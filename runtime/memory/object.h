@@ -29,7 +29,7 @@ struct mf_object {
     uint64_t refs;
     uint32_t next;               /* index + 1: in the free list; DYING, in its undertaker's list */
     _Atomic uint32_t undertaker; /* slot + 1 of who destroys it */
-    uint64_t spare;
+    char label[8]; /* what people call it, where that is not its kind's name; no zero at 8 */
     struct mf_end end[2];
     _Atomic uint64_t holders[MF_SLOTS / 64];
     _Alignas(64) uint8_t body[576]; /* of the kind's own making; zeroed at birth */
@@ -64,6 +64,16 @@ int mf__object_keep(mf_runtime *rt, struct mf_block *b, const uint64_t *handles,
 
 /* Undoes mf__object_keep, for a message that is about to be freed. */
 void mf__object_unkeep(mf_runtime *rt, struct mf_block *b, const uint64_t *handles);
+
+/* Says what people call an object that this process has just made: at most 8 letters. */
+void mf__object_label(struct mf_object *o, const char *label);
+
+/* Appends "Queue#3" or the like, for any index: numbers begin with 1, and are used again. */
+void mf__object_name(const mf_runtime *rt, uint32_t index, struct mf_text *t);
+
+/* The object of an index if it is alive, with its kind; takes no lock: it may end at once. */
+struct mf_object *mf__object_peek(const mf_runtime *rt, uint32_t index,
+                                  const struct mf_kind **ret_kind);
 
 /* The object of an index: of place 0 for one that is none. */
 struct mf_object *mf__object_at(const mf_runtime *rt, uint32_t index);

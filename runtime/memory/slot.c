@@ -3,6 +3,8 @@
 
 #include "crash.h"
 
+#include <string.h>
+
 /* How long a child bears with somebody who holds its slot. */
 #define PATIENCE (5 * MF_SECOND)
 
@@ -39,9 +41,45 @@ static void forget_intents(struct mf_slot *s)
 {
     s->fresh = s->hand = s->segment = s->task = s->link = s->owned = 0;
     s->run = s->busy = s->side = s->got = s->held = 0;
+    s->waits = MF_WAITS_NOT;
     s->seq = MF_NO_SEQ;
     s->status = 0;
     s->name[0] = 0;
+}
+
+bool mf__slot_wait(const struct mf_slot *s, struct mf_waiting *ret)
+{
+    struct mf_waiting w = {.since = atomic_load(&s->wait_since),
+                           .waits = atomic_load(&s->waits),
+                           .object = atomic_load(&s->busy),
+                           .side = atomic_load(&s->side),
+                           .child = atomic_load(&s->wait_child),
+                           .acts = atomic_load(&s->wait_acts) != 0,
+                           .until = atomic_load(&s->wait_until)};
+    if (atomic_load(&s->waits) != (uint32_t)w.waits || atomic_load(&s->wait_since) != w.since)
+        return false;
+    *ret = w;
+    return true;
+}
+
+void mf__slot_name(const struct mf_slot *s, char *ret_name)
+{
+    size_t i;
+    for (i = 0; i < sizeof s->name - 1; i++) {
+        char c = ((const volatile char *)s->name)[i];
+        if (!c)
+            break;
+        ret_name[i] = (char)((unsigned char)c < ' ' || c == 127 ? '?' : c);
+    }
+    ret_name[i] = 0;
+}
+
+void mf__slot_text(const mf_runtime *rt, uint32_t index, struct mf_text *t)
+{
+    char name[sizeof rt->self->name];
+    const struct mf_slot *s = mf__slot_at(rt, index);
+    mf__slot_name(s, name);
+    mf__text_add(t, "%d (%s)", atomic_load(&s->pid), name[0] ? name : "no name");
 }
 
 void mf__slots_init(mf_runtime *rt)
@@ -95,6 +133,7 @@ int mf__slot_enter_first(mf_runtime *rt, pid_t pid)
 {
     uint64_t taken = UINT64_C(1) << 32 | MF_SLOT_STARTING;
     raise_top(rt, 0);
+    memcpy(mf__slot_at(rt, 0)->name, "MainProcess", sizeof "MainProcess");
     atomic_store(&mf__slot_at(rt, 0)->state, taken);
     return mf__slot_enter(rt, 0, taken, pid);
 }

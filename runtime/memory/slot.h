@@ -9,6 +9,7 @@
  * status     its process, before it leaves       its parent
  * fresh..    its process                         whoever claims it
  * task       its process                         its parent (a pool)
+ * waits..    its process, around a sleep         all, as a hint: see mf__slot_wait
  *
  * Life of a slot, each step one store to `state`:
  *   FREE -> STARTING (parent, before the fork) -> LIVE (the child, holding life)
@@ -24,6 +25,14 @@
 #include "arena.h"
 
 #include <sys/types.h>
+
+/* What a process sleeps for. */
+enum mf_waits {
+    MF_WAITS_NOT,
+    MF_WAITS_OBJECT, /* `busy` and `side` tell which */
+    MF_WAITS_CHILD,  /* wait_child: its slot */
+    MF_WAITS_TIME,
+};
 
 enum mf_phase { MF_SLOT_FREE, MF_SLOT_STARTING, MF_SLOT_LIVE, MF_SLOT_EXITED, MF_SLOT_DEAD };
 
@@ -53,8 +62,36 @@ struct mf_slot {
     _Atomic uint32_t spare;
     _Atomic uint64_t link; /* block made for the creator of task, perhaps not yet linked there */
     char name[32];
+
+    /* What it waits for. Plain stores right before it really sleeps, so that nothing else pays. */
+    _Alignas(64) _Atomic uint32_t waits; /* enum mf_waits; stored last, and taken back first */
+    _Atomic uint32_t wait_child;
+    _Atomic uint32_t wait_acts; /* it may do something by itself meanwhile: see mf_supervisor */
+    _Atomic int64_t wait_since; /* of the clock; one call that waits in slices is one wait */
+    _Atomic int64_t wait_until; /* the caller's deadline */
+    _Atomic int64_t task_since; /* when `task` was taken, to some milliseconds */
 };
-_Static_assert(sizeof(struct mf_slot) == 192, "a slot is whole cache lines");
+_Static_assert(sizeof(struct mf_slot) == 256, "a slot is whole cache lines");
+
+/* What a slot says of its wait. since tells two waits apart. */
+struct mf_waiting {
+    enum mf_waits waits;
+    uint32_t object; /* index + 1 */
+    uint32_t side;   /* of a queue: 0 put, 1 get */
+    uint32_t child;
+    bool acts;
+    int64_t since, until;
+};
+
+/* Reads it, from any process at any time: false when its process was just changing it. What it says
+ * may be over by now. */
+bool mf__slot_wait(const struct mf_slot *s, struct mf_waiting *ret);
+
+/* The slot's name, a string whatever stands there: of at most 31 printable characters. */
+void mf__slot_name(const struct mf_slot *s, char *ret_name);
+
+/* Appends "1234 (Process-1)". */
+void mf__slot_text(const mf_runtime *rt, uint32_t index, struct mf_text *t);
 
 /* Prepares the slots of a new arena. */
 void mf__slots_init(mf_runtime *rt);

@@ -13,6 +13,13 @@ int64_t mf__now(void)
     return ts.tv_sec * MF_SECOND + ts.tv_nsec;
 }
 
+int64_t mf__now_roughly(void)
+{
+    struct timespec ts;
+    clock_gettime(CLOCK_MONOTONIC_COARSE, &ts);
+    return ts.tv_sec * MF_SECOND + ts.tv_nsec;
+}
+
 int64_t mf__deadline(double seconds)
 {
     /* Written so that NaN takes the first branch. */

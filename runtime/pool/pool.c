@@ -138,6 +138,7 @@ int mf_pool_submit(mf_pool *pool, const struct mf_submit *s, mf_job **ret_job)
     job->timeout = s->timeout > 0 ? (int64_t)(s->timeout * 1e9) : 0;
     job->user = s->user;
     pool->timed |= s->timeout > 0;
+    pool->supervisor.acts = pool->timed;
     job->held = true;
     MF_CRASH("pool.submit.made");
     int rc = s->held ? 0 : mf_pool_release(pool, job);
@@ -288,6 +289,7 @@ static int work_here(mf_pool *pool)
 {
     struct mf_worker w;
     uint64_t word = 0;
+    pool->rt->call = (struct mf_call){0}; /* the task's waits are not this one */
     mf__pool_worker(pool, &w);
     int rc = mf__worker_step(pool->rt, &w, &word);
     if (rc == MF_EFORKED)
@@ -326,6 +328,14 @@ static void look(struct mf_supervisor *s)
         mf__crew_settle(pool);
     else if (!pool->attention)
         pool->attention = mf__worker_tell(pool->rt, pool->news, MF_NEWS_ATTENTION) == 0;
+}
+
+static void tell(const struct mf_supervisor *s, struct mf_text *t)
+{
+    static const char *const states[] = {"open", "closed", "broken", "terminated"};
+    const mf_pool *pool = (const mf_pool *)((const char *)s - offsetof(mf_pool, supervisor));
+    mf__text_add(t, "a pool of this process, %s: %u workers (%s), %u tasks not finished",
+                 states[pool->state], pool->options.processes, pool->name, pool->pending);
 }
 
 /* --- the pool -----------------------------------------------------------------------------------
@@ -371,7 +381,11 @@ int mf_pool_new(mf_runtime *rt, const struct mf_pool_options *options, mf_pool *
         rc = mf_queue_new(rt, 0, &pool->tasks);
     if (rc == 0)
         rc = mf_queue_new(rt, 0, &pool->news);
-    pool->supervisor = (struct mf_supervisor){.look = look, .next = rt->supervisors};
+    if (rc == 0) {
+        mf__object_label(pool->tasks, "Tasks");
+        mf__object_label(pool->news, "Results");
+    }
+    pool->supervisor = (struct mf_supervisor){.look = look, .tell = tell, .next = rt->supervisors};
     rt->supervisors = &pool->supervisor;
     if (rc == 0) {
         pool->handles[0] = mf__object_handle(rt, pool->tasks);

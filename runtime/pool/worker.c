@@ -39,9 +39,11 @@ static int take(mf_runtime *rt, const struct mf_worker *w)
 {
     uint64_t word;
     int rc = mf__queue_get_task(rt, w->tasks, &word, MF_FOREVER);
-    if (rc == 0)
+    if (rc == 0) {
+        atomic_store_explicit(&rt->self->task_since, mf__now_roughly(), memory_order_relaxed);
         rc = work(rt, w, word);
-    MF_CRASH("worker.run.told");
+        MF_CRASH("worker.run.told");
+    }
     if (rc == 0)
         mf__note(&rt->self->task, 0); /* else it stays, and the creator finds it at our end */
     MF_CRASH("worker.run.forgotten");

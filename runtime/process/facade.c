@@ -12,6 +12,11 @@ int64_t mf_deadline(double seconds)
     return seconds <= 0 ? 0 : mf__deadline(seconds);
 }
 
+const char *mf_deadlock_text(const mf_runtime *rt)
+{
+    return rt->deadlock;
+}
+
 static void drop(mf_runtime *rt, struct mf_object *o)
 {
     if (o && mf__alive(rt) == 0)

@@ -2,6 +2,7 @@
 #include "process.h"
 
 #include "crash.h"
+#include "deadlock.h"
 #include "death.h"
 #include "descendants.h"
 #include "fork.h"
@@ -22,6 +23,7 @@
 #include <unistd.h>
 
 #define SLICE_SUPERVISING (80 * MF_MSEC)
+#define SLICE_SUSPICIOUS (100 * MF_MSEC)
 #define GRACE 1.0
 #define WAIT_BY_PIDFD 3 /* P_PIDFD, which not every libc names; since Linux 5.4 */
 
@@ -35,6 +37,7 @@ struct mf_process {
     uint64_t task, link; /* of its slot, read before that was freed */
     bool daemon, forgotten;
     bool reaped; /* and its death is perhaps not settled yet */
+    struct mf_suspicion suspicion;
 };
 
 int mf_open(const struct mf_arena_options *options, mf_runtime **ret_rt)
@@ -218,6 +221,7 @@ static int sleep_on(mf_runtime *rt, mf_process *p, int64_t deadline)
         return MF_ETIMEOUT;
     int64_t slice = p->reaped                         ? MF_MSEC
                     : rt->supervisors || p->pidfd < 0 ? SLICE_SUPERVISING
+                    : p->suspicion.looks              ? SLICE_SUSPICIOUS
                                                       : MF_SECOND;
     int64_t until = deadline - now < slice ? deadline : now + slice;
     bool can_poll = p->pidfd >= 0 && !p->reaped;
@@ -229,18 +233,40 @@ static int sleep_on(mf_runtime *rt, mf_process *p, int64_t deadline)
     return rc == MF_EINTR ? rc : 0;
 }
 
-int mf_process_join(mf_runtime *rt, mf_process *p, int64_t deadline)
+static bool has_ended(mf_runtime *rt, mf_process *p)
 {
-    while (p->status == MF_PROCESS_RUNNING) {
-        if (mf__alive(rt) < 0)
-            return MF_EFORKED;
-        if ((p->reaped || reap(p)) && finish(rt, p))
-            break;
+    return p->status != MF_PROCESS_RUNNING || ((p->reaped || reap(p)) && finish(rt, p));
+}
+
+static int wait_for_end(mf_runtime *rt, mf_process *p, int64_t deadline)
+{
+    bool for_ever = (rt->call.since ? rt->call.until : deadline) == MF_FOREVER;
+    do {
         int rc = sleep_on(rt, p, deadline);
         if (rc < 0)
             return rc;
-    }
+        if (for_ever && p->status == MF_PROCESS_RUNNING && !p->reaped &&
+            mf__deadlock_look(rt, p->slot, &p->suspicion))
+            return MF_EDEADLOCK;
+    } while (!has_ended(rt, p));
     return 0;
+}
+
+int mf_process_join(mf_runtime *rt, mf_process *p, int64_t deadline)
+{
+    struct mf_said before;
+    if (p->status != MF_PROCESS_RUNNING)
+        return 0;
+    if (mf__alive(rt) < 0)
+        return MF_EFORKED;
+    if (has_ended(rt, p))
+        return 0;
+    if (deadline == 0)
+        return MF_ETIMEOUT;
+    mf__wait_say(rt, MF_WAITS_CHILD, p->slot, deadline, &before);
+    int rc = wait_for_end(rt, p, deadline);
+    mf__wait_unsay(rt, &before);
+    return rc;
 }
 
 /* --- looking and ending -------------------------------------------------------------------------
@@ -435,13 +461,18 @@ static void end_children(mf_runtime *rt, bool now)
 
 int mf_process_leave(mf_runtime *rt, bool now)
 {
+    return mf__process_leave(rt, now, MF_FOREVER);
+}
+
+int mf__process_leave(mf_runtime *rt, bool now, int64_t deadline)
+{
     if (mf__alive(rt) < 0)
         return 0;
     rt->supervising = true; /* nobody replaces those that are ended now */
     end_children(rt, now);
     while (rt->children) {
         mf_process *p = rt->children;
-        int rc = mf_process_join(rt, p, MF_FOREVER);
+        int rc = mf_process_join(rt, p, deadline);
         if (rc < 0)
             return rc;
         free_if_forgotten(rt, p);
@@ -451,8 +482,11 @@ int mf_process_leave(mf_runtime *rt, bool now)
 
 _Noreturn void mf_process_exit(mf_runtime *rt, int status)
 {
-    while (mf_process_leave(rt, false) == MF_EINTR)
+    int rc;
+    while ((rc = mf_process_leave(rt, false)) == MF_EINTR)
         ;
+    if (rc == MF_EDEADLOCK) /* children that would stay for ever, and so would this one */
+        mf_process_leave(rt, true);
     MF_CRASH("process.exit.childless");
     fflush(NULL);
     MF_CRASH("process.exit.flushed");

@@ -35,7 +35,8 @@ void mf_close(mf_runtime *rt);
 int mf_process_start(mf_runtime *rt, const struct mf_start *start, mf_process **ret_p);
 
 /* Waits for the child's end and reaps it. 0, MF_ETIMEOUT (deadline of clock.h; 0 does not wait) or
- * MF_EINTR. Its death is settled when 0 is returned. Again and again on an ended child: 0. */
+ * MF_EINTR. Its death is settled when 0 is returned. Again and again on an ended child: 0.
+ * MF_EDEADLOCK when the deadline is MF_FOREVER and it would come to that: see deadlock.h. */
 int mf_process_join(mf_runtime *rt, mf_process *p, int64_t deadline);
 
 /* After a join: the exit status (>= 0), or -signal; MF_PROCESS_UNKNOWN when somebody else reaped it
@@ -75,8 +76,11 @@ void mf_process_free(mf_runtime *rt, mf_process *p);
 void mf_process_each(mf_runtime *rt, void (*see)(mf_process *p, void *arg), void *arg);
 
 /* The end of a program: daemons (all children when now) are ended, the others joined. MF_EINTR when
- * a signal handler ran during a join: call again, or with now. */
+ * a signal handler ran during a join: call again, or with now. MF_EDEADLOCK: call it with now. */
 int mf_process_leave(mf_runtime *rt, bool now);
+
+/* The same, which gives up with MF_ETIMEOUT at the deadline of the joins. */
+int mf__process_leave(mf_runtime *rt, bool now, int64_t deadline);
 
 /* Ends a child's life inside main: leaves as above, flushes stdio, _exit. Never returns. */
 _Noreturn void mf_process_exit(mf_runtime *rt, int status);

@@ -12,6 +12,7 @@
 struct body {
     _Atomic uint64_t word;
     struct mf_wait released;
+    _Atomic int64_t since; /* when it was acquired, roughly: for people */
 };
 _Static_assert(sizeof(struct body) <= sizeof(((struct mf_object *)0)->body), "fits its object");
 
@@ -36,6 +37,7 @@ static int try(mf_runtime *rt, struct body *b, int32_t *ret_pid)
         if (!atomic_compare_exchange_weak(&b->word, &word, rt->slot + 1))
             continue;
         MF_CRASH("lock.acquire.held");
+        atomic_store_explicit(&b->since, mf__now_roughly(), memory_order_relaxed);
         if (!(word & ABANDONED))
             return 0;
         *ret_pid = (int32_t)word;
@@ -124,4 +126,30 @@ static void bereave(mf_runtime *rt, struct mf_object *o, struct mf_slot *dead)
     }
 }
 
-const struct mf_kind mf__lock_kind = {.settle = settle, .bereave = bereave};
+static bool describe(const mf_runtime *rt, const struct mf_object *o, struct mf_text *t)
+{
+    uint64_t word = atomic_load(&body(o)->word);
+    if (word == 0) {
+        mf__text_add(t, "free");
+    } else if (word & ABANDONED) {
+        mf__text_add(t, "free; its last holder %d died with it", (int)(int32_t)word);
+    } else if (word <= MF_SLOTS) {
+        mf__text_add(t, "held by ");
+        mf__slot_text(rt, (uint32_t)word - 1, t);
+        mf__text_add(t, " for ");
+        mf__text_span(t, mf__now() - atomic_load(&body(o)->since));
+    }
+    return word != 0;
+}
+
+static bool is_stuck(const mf_runtime *rt, const struct mf_object *o, uint32_t side)
+{
+    (void)rt, (void)side;
+    return !is_free(body(o));
+}
+
+const struct mf_kind mf__lock_kind = {.name = "Lock",
+                                      .settle = settle,
+                                      .bereave = bereave,
+                                      .describe = describe,
+                                      .is_stuck = is_stuck};

@@ -20,22 +20,76 @@
 #define SPIN_LEAST 4u
 #define SPIN_PAUSES 16
 
+static void set_wait(struct mf_slot *s, const struct mf_said *w)
+{
+    atomic_store_explicit(&s->waits, MF_WAITS_NOT, memory_order_release);
+    atomic_store_explicit(&s->wait_child, w->child, memory_order_release);
+    atomic_store_explicit(&s->wait_acts, w->acts, memory_order_release);
+    atomic_store_explicit(&s->wait_since, w->since, memory_order_release);
+    atomic_store_explicit(&s->wait_until, w->until, memory_order_release);
+    atomic_store_explicit(&s->waits, w->waits, memory_order_release);
+}
+
+static bool acts(const mf_runtime *rt)
+{
+    for (const struct mf_supervisor *s = rt->supervisors; s; s = s->next)
+        if (s->acts)
+            return true;
+    return false;
+}
+
+void mf__wait_say(mf_runtime *rt, uint32_t waits, uint32_t child, int64_t deadline,
+                  struct mf_said *ret_before)
+{
+    struct mf_slot *s = rt->self;
+    struct mf_call *call = &rt->call;
+    *ret_before =
+        (struct mf_said){.waits = atomic_load_explicit(&s->waits, memory_order_relaxed),
+                         .child = atomic_load_explicit(&s->wait_child, memory_order_relaxed),
+                         .acts = atomic_load_explicit(&s->wait_acts, memory_order_relaxed),
+                         .since = atomic_load_explicit(&s->wait_since, memory_order_relaxed),
+                         .until = atomic_load_explicit(&s->wait_until, memory_order_relaxed)};
+    call->waits = waits;
+    call->child = child;
+    call->object = atomic_load_explicit(&s->busy, memory_order_relaxed);
+    call->side = atomic_load_explicit(&s->side, memory_order_relaxed);
+    set_wait(s, &(struct mf_said){.waits = waits,
+                                  .child = child,
+                                  .acts = acts(rt),
+                                  .since = call->since ? call->since : mf__now(),
+                                  .until = call->since ? call->until : deadline});
+}
+
+void mf__wait_unsay(mf_runtime *rt, const struct mf_said *before)
+{
+    if (before->waits == MF_WAITS_NOT)
+        atomic_store_explicit(&rt->self->waits, MF_WAITS_NOT, memory_order_release);
+    else
+        set_wait(rt->self, before);
+}
+
 static void supervise(mf_runtime *rt)
 {
-    if (rt->supervising)
+    if (rt->supervising || !rt->supervisors)
         return;
+    struct mf_call call = rt->call;
+    rt->call = (struct mf_call){0}; /* what supervisors wait for is another matter */
     /* Operations of a supervisor say what they are busy with; the one that sleeps here goes on. */
     uint32_t busy = atomic_load_explicit(&rt->self->busy, memory_order_relaxed);
     uint32_t side = atomic_load_explicit(&rt->self->side, memory_order_relaxed);
+    struct mf_said said;
+    mf__wait_say(rt, MF_WAITS_NOT, 0, 0, &said);
     rt->supervising = true;
     for (struct mf_supervisor *s = rt->supervisors, *next; s; s = next) {
         next = s->next;
         s->look(s);
     }
     rt->supervising = false;
+    rt->call = call;
     MF_CRASH("wait.supervise.looked");
     mf__note(&rt->self->side, side);
     mf__note(&rt->self->busy, busy);
+    mf__wait_unsay(rt, &said);
 }
 
 void mf__wait_look_around(mf_runtime *rt)
@@ -86,8 +140,8 @@ static void found_late(mf_runtime *rt, struct mf_wait *w, uint32_t ticket)
         atomic_fetch_add(&rt->arena->late_wakes, 1);
 }
 
-int mf__wait_until(mf_runtime *rt, struct mf_wait *w, mf_condition *holds, const void *arg,
-                   int64_t deadline)
+static int wait_until(mf_runtime *rt, struct mf_wait *w, mf_condition *holds, const void *arg,
+                      int64_t deadline)
 {
     for (;;) {
         uint32_t ticket = atomic_load(&w->seq);
@@ -111,6 +165,16 @@ int mf__wait_until(mf_runtime *rt, struct mf_wait *w, mf_condition *holds, const
         if (rc < 0)
             return rc;
     }
+}
+
+int mf__wait_until(mf_runtime *rt, struct mf_wait *w, mf_condition *holds, const void *arg,
+                   int64_t deadline)
+{
+    struct mf_said before;
+    mf__wait_say(rt, MF_WAITS_OBJECT, 0, deadline, &before);
+    int rc = wait_until(rt, w, holds, arg, deadline);
+    mf__wait_unsay(rt, &before);
+    return rc;
 }
 
 static void wake(struct mf_wait *w, int n)

@@ -42,6 +42,16 @@ typedef bool mf_condition(const void *arg);
 int mf__wait_until(mf_runtime *rt, struct mf_wait *w, mf_condition *holds, const void *arg,
                    int64_t deadline);
 
+/* A process tells in its slot what it is about to sleep for, and takes it back. They nest: a
+ * supervisor waits inside a wait. mf__wait_until does it itself. */
+struct mf_said {
+    uint32_t waits, child, acts;
+    int64_t since, until;
+};
+void mf__wait_say(mf_runtime *rt, uint32_t waits, uint32_t child, int64_t deadline,
+                  struct mf_said *ret_before);
+void mf__wait_unsay(mf_runtime *rt, const struct mf_said *before);
+
 /* Wakes one sleeper; call it after the commit that makes its condition hold. No system call when
  * nobody sleeps. */
 void mf__wait_wake(struct mf_wait *w);

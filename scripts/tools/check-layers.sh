@@ -8,7 +8,7 @@ cd "$(dirname "$0")/../.." || exit 1
 find runtime bindings -name '*.[ch]' ! -path '*/test/*' ! -path '*/examples/*' | LC_ALL=C sort |
     awk '
     BEGIN {
-        count = split("include platform memory sync channel process pool", names)
+        count = split("include platform memory sync channel process pool inspect", names)
         for (i = 1; i <= count; i++)
             rank["runtime/" names[i]] = i
         rank["bindings/codec"] = 0 # knows neither the runtime nor the bindings
