@@ -160,7 +160,8 @@ static void copy_contents(struct mf_encoder *e, const uint8_t *bytes, size_t siz
     mf__encode_bytes(e, bytes, size);
     for (uint32_t i = 0; i < count; i++)
         mf__encode_handle(e, 0);
-    mf__message_handles(bytes, size, e->handles + (e->handle_count - count), count);
+    if (count > 0)
+        mf__message_handles(bytes, size, e->handles + (e->handle_count - count), count);
 }
 
 /* Writes the entry of the class at the top, and pops it. */

@@ -14,7 +14,9 @@
  *    reachable from one, otherwise by value under an identity that holds in the whole family, so
  *    that two objects of one class share it at the receiver, and an object that comes home has its
  *    original metatable. A class that changed since it was last sent arrives as a new copy. A copy
- *    travels on as it arrived: what a receiver changes in its copy of a class stays there;
+ *    travels on as it arrived: what a receiver changes in its copy of a class stays there. A class
+ *    is a message of its own: what it refers to is not the same object as in the message around it
+ *    (an instance kept in its own class arrives twice);
  *  - userdata of the runtime as handles; other userdata, and tables, through their metatable:
  *        __mf_encode(object) -> module, value    at the receiver require(module).__mf_decode(value)
  *    A string as __mf_encode says why the object cannot be sent ("a Pool stays where it is").

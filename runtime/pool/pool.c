@@ -260,7 +260,7 @@ bool mf__pool_drain(mf_pool *pool)
 {
     struct mf_message m;
     bool some = false;
-    while (pool->news && mf__queue_get(pool->rt, pool->news, &m, 0) == 0) {
+    while (mf__queue_get(pool->rt, pool->news, &m, 0) == 0) {
         hear(pool, &m);
         some = true;
     }

@@ -181,7 +181,8 @@ static void open_modules(lua_State *L)
                              "package.loaded.fuzz = {\n"
                              "    __mf_decode = function(v) return { v } end,\n"
                              "    Class = { __index = {} }, failing = { }\n"
-                             "}") == LUA_OK);
+                             "}\n"
+                             "package.preload.fuzz = function() end") == LUA_OK);
 }
 
 struct fuzz_state *fuzz_state(void)

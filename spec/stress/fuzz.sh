@@ -20,16 +20,18 @@ while [ $# -gt 0 ]; do
     esac
     shift
 done
-: "${targets:=decode arena}"
+: "${targets:=decode values arena}"
 
 # runs TARGET: how many inputs, in all and for one process of the long form, which ends now and then
 # so that it does not grow.
 runs() {
     case $1${full:+-full} in
     decode) echo 1200000 ;;
-    decode-full) echo 60000000 ;;
-    arena) echo 100000 ;;
-    arena-full) echo 20000000 ;;
+    decode-full) echo 85000000 ;;
+    values) echo 20000 ;;
+    values-full) echo 5000000 ;;
+    arena) echo 40000 ;;
+    arena-full) echo 10000000 ;;
     esac
 }
 slice=5000000
@@ -62,8 +64,10 @@ fuzz() {
     learnt=$tmp/learnt/$2
     [ -z "$full" ] || learnt=build/fuzz/learnt/$2
     mkdir -p "$learnt"
+    longest=300
+    [ "$2" != decode ] || longest=1024
     # shellcheck disable=SC2086
-    "$1/test/fuzz_$2" -seed="$3" -runs="$4" -max_len=1024 -timeout=60 -detect_leaks=0 \
+    "$1/test/fuzz_$2" -seed="$3" -runs="$4" -max_len=$longest -timeout=60 -detect_leaks=0 \
         -artifact_prefix="$tmp/$2-" -print_final_stats=1 \
         "$learnt" $corpora >"$tmp/log" 2>&1 </dev/null
     status=$?
