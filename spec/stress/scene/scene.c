@@ -14,6 +14,16 @@ unsigned faults(const struct tally *t)
     return t->stuck + t->torn + t->doubled + t->leaked + t->miscounted;
 }
 
+void tally_add(struct tally *sum, const struct tally *t)
+{
+    sum->points += t->points;
+    sum->stuck += t->stuck;
+    sum->torn += t->torn;
+    sum->doubled += t->doubled;
+    sum->leaked += t->leaked;
+    sum->miscounted += t->miscounted;
+}
+
 _Noreturn void give_up(const char *why)
 {
     perror(why);

@@ -31,6 +31,7 @@ struct tally {
 };
 
 unsigned faults(const struct tally *t);
+void tally_add(struct tally *sum, const struct tally *t);
 
 /* Shared with all processes of the scene. */
 struct page {
