@@ -31,12 +31,14 @@ struct mf_process {
     mf_process *next; /* in rt->children */
     pid_t pid;
     uint32_t slot;
-    int pidfd;  /* -1 when the system gave none */
-    int status; /* MF_PROCESS_RUNNING until it is finished; then `end` */
+    const struct mf_slot *place; /* the same */
+    int pidfd;                   /* -1 when the system gave none */
+    int status;                  /* MF_PROCESS_RUNNING until it is finished; then `end` */
     int end;
     uint64_t task, link; /* of its slot, read before that was freed */
     bool daemon, forgotten;
-    bool reaped; /* and its death is perhaps not settled yet */
+    bool stopped; /* while its programs are looked up */
+    bool reaped;  /* and its death is perhaps not settled yet */
     struct mf_suspicion suspicion;
 };
 
@@ -96,6 +98,7 @@ static mf_process *new_process(mf_runtime *rt, pid_t pid, uint32_t slot, bool is
     *p = (mf_process){.next = rt->children,
                       .pid = pid,
                       .slot = slot,
+                      .place = mf__slot_at(rt, slot),
                       .pidfd = mf__pidfd_open(pid),
                       .status = MF_PROCESS_RUNNING,
                       .daemon = is_daemon};
@@ -349,17 +352,27 @@ static void note_programs(const mf_process *p, struct mf_descendants *programs)
         mf__descendants_forget(programs, before);
 }
 
+/* A child that has not entered its slot has started no program. Nor does it follow this process
+ * yet: if that was killed now, a child that stands still would do so for ever. */
+static bool is_newborn(const mf_process *p)
+{
+    return mf__phase(atomic_load(&p->place->state)) == MF_SLOT_STARTING;
+}
+
 /* Sends SIGTERM or SIGKILL to those that run, all of which stand still while their programs are
  * looked up. */
 static void send_to_all(mf_process **list, size_t n, int signal, struct mf_descendants *programs)
 {
-    for (size_t i = 0; i < n; i++)
-        if (is_running(list[i]))
+    for (size_t i = 0; i < n; i++) {
+        list[i]->stopped = is_running(list[i]) && !is_newborn(list[i]);
+        if (list[i]->stopped)
             send_one(list[i], SIGSTOP);
+    }
     for (size_t i = 0; i < n; i++) {
         if (!is_running(list[i]))
             continue;
-        note_programs(list[i], programs);
+        if (list[i]->stopped)
+            note_programs(list[i], programs);
         send_signal(list[i], signal);
     }
 }
