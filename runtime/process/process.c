@@ -131,8 +131,10 @@ int mf_process_start(mf_runtime *rt, const struct mf_start *start, mf_process **
     uint64_t taken = atomic_load(&mf__slot_at(rt, slot)->state);
     MF_CRASH("process.start.holding");
     pid_t pid = mf__fork(start->keep_fds, start->keep_fd_count, start->keep_stdin);
-    if (pid == 0)
+    if (pid == 0) {
+        free(p);
         run_child(rt, start, slot, taken, parent);
+    }
     if (pid < 0) {
         int e = errno;
         mf__death_give_up(rt, slot);
