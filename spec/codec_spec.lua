@@ -172,6 +172,37 @@ describe("what cannot be sent", function()
         file:close()
     end)
 
+    it("is named whatever the key", function()
+        local bad = coroutine.create(print)
+        for key, text in pairs { [""] = '[""]', ["1st"] = '["1st"]', ["_a9Z"] = "._a9Z",
+            ["a-b"] = '["a-b"]', ["a["] = '["a["]', ["z{"] = '["z{"]', ["@"] = '["@"]',
+            ["9"] = '["9"]', ["a:"] = '["a:"]', ["a/"] = '["a/"]', ["é"] = '["é"]',
+            [1.5] = "[1.5]", [-3] = "[-3]", [true] = "[true]", [false] = "[false]",
+            [("k"):rep(60)] = "." .. ("k"):rep(60) } do
+            assert.equal("args[1]" .. text .. ": cannot send a coroutine; send the function and "
+                .. "start it there", refusal { [key] = bad })
+        end
+        assert.matches("^class%.__index%[thread%], key: cannot send a coroutine",
+            refusal(setmetatable({}, { __index = { [bad] = 1 } })))
+    end)
+
+    it("is named by its type where it has no name, and by what its class calls it", function()
+        local unnamed = io.tmpfile()
+        local class = debug.getmetatable(unnamed)
+        for _, name in ipairs { "Point", false } do
+            local named = assert(io.tmpfile())
+            debug.setmetatable(named, { __name = name or nil })
+            local message = refusal(named)
+            debug.setmetatable(named, class)
+            assert.matches(name and "a userdata %(Point%)" or "cannot send a userdata;", message)
+            named:close()
+        end
+        debug.setmetatable(unnamed, nil)
+        assert.matches("cannot send a userdata;", refusal(unnamed))
+        debug.setmetatable(unnamed, class)
+        unnamed:close()
+    end)
+
     it("leaves nothing behind in the codec", function()
         local bad = { { {} }, string.rep("x", 50) }
         bad[3] = { bad, coroutine.create(print) }
@@ -380,6 +411,47 @@ describe("an item stream", function()
                     #mixed)
             end
             codec:unstream({ bytes:sub(1, i) }, #mixed)
+        end
+    end)
+
+    it("says that there is no room, and keeps what was put before", function()
+        for _, items in ipairs { mixed, items_of { 1, 70000, 1 << 40 }, items_of { 1, 2, "a" },
+            items_of { 1.5, 2.5, 3.5 }, items_of { { 1 }, { 2 } }, items_of { "a", "b", "c" } } do
+            for window = 5, 40, 7 do
+                for most = 0, 12 do
+                    items.most = most
+                    local windows, code, kept, put = codec:stream(window, items)
+                    items.most = nil
+                    if code then
+                        assert.equal(-32, code)
+                        assert.is_true(put < #items)
+                        assert.is_true(deep_equal(table.move(items, 1, put, 1, {}),
+                            codec:unstream(kept, put)))
+                    else
+                        assert.is_true(deep_equal(items, codec:unstream(windows, #items)))
+                    end
+                end
+            end
+        end
+    end)
+
+    it("is an error when more is read or skipped than was put", function()
+        local windows = codec:stream(50, mixed)
+        assert.same({ nil, -1 }, { codec:unstream(windows, #mixed + 1) })
+        assert.same({ nil, -1 }, { codec:unstream(windows, 3, 4) })
+        assert.same({ nil, -1 }, { codec:unstream(windows, #mixed + 1, #mixed + 1) })
+        assert.same({ nil, -1 }, { codec:unstream({}, 1) })
+    end)
+
+    it("is an error, never a crash, when it is skipped and was damaged", function()
+        local bytes = codec:stream(10000, mixed)[1]
+        for i = 1, #bytes do
+            for _, byte in ipairs { 0, 1, 0x7f, 0xff, bytes:byte(i) ~ 1 } do
+                local damaged = bytes:sub(1, i - 1) .. string.char(byte) .. bytes:sub(i + 1)
+                codec:unstream({ damaged }, #mixed, #mixed)
+                probe.stream_handles({ damaged }, #mixed)
+            end
+            codec:unstream({ bytes:sub(1, i) }, #mixed, #mixed)
         end
     end)
 

@@ -37,7 +37,7 @@ static int make_room(struct mf_stream_writer *w, size_t need)
     if ((size_t)(w->end - w->at) >= need)
         return 0;
     mf__stream_close_run(w);
-    return w->grow != NULL ? w->grow(w, need) : MF_STREAM_FULL;
+    return w->grow(w, need);
 }
 
 /* Opens a run for a value of `width` bytes, for which it makes room too. */
@@ -128,7 +128,7 @@ static int put_string(struct mf_stream_writer *w, const char *s, size_t size)
 static int put_message(lua_State *L, mf_codec *c, struct mf_stream_writer *w, int first, int n,
                        enum mf_stream_kind kind)
 {
-    struct mf_encoder *e = mf__encode_private(L, c, first, n, w->what ? w->what : "value");
+    struct mf_encoder *e = mf__encode_private(L, c, first, n, w->what);
     uint32_t size = (uint32_t)e->out.used;
     int error;
 

@@ -30,7 +30,7 @@ struct mf_stream_writer {
     /*
      * Gives a fresh window of at least `need` bytes: sets base, at and end and returns 0, or a
      * negative error, which the put then returns. The run is closed by then, and at - base is the
-     * used length of the old window for good. NULL: the only window is the first.
+     * used length of the old window for good.
      */
     int (*grow)(struct mf_stream_writer *w, size_t need);
     void *user;
@@ -55,10 +55,6 @@ struct mf_stream_reader {
     uint32_t run_left; /* items of the run that is being read; all that are left if it is open */
     uint8_t run_tag;
 };
-
-/* What a writer's put answers when there is no (further) window; a grow callback may use its own.
- */
-enum { MF_STREAM_FULL = -32 };
 
 /*
  * Writes one item: the n values at idx_first.. (VALUES), or one error value. 0, or a negative error

@@ -11,7 +11,9 @@
  *   codec:stream(window, items) -> windows     each item a table {n = , kind = , ...}
  *   codec:unstream(windows, committed [, skip]) -> items
  *   probe.handles(s) -> list                   probe.state(f) runs f's source in a fresh state
+ *   probe.globals(dump [, upvalue]) -> names that a dumped function reads from that upvalue (1)
  */
+#include "bytecode.h"
 #include "codec.h"
 #include "stream.h"
 
@@ -184,11 +186,14 @@ static int probe_protect(lua_State *L)
     return 0;
 }
 
+enum { NO_WINDOW = -32 };
+
 /* The windows of a stream under test: a list of buffers of at least `smallest` bytes. */
 struct windows {
     lua_State *L;
     int list; /* stack index of the result: strings of the finished windows */
     size_t smallest;
+    lua_Integer most;
     mf_buffer *current;
 };
 
@@ -205,6 +210,8 @@ static int grow_window(struct mf_stream_writer *w, size_t need)
 
     if (w->base != NULL)
         finish_window(ws, (size_t)(w->at - w->base));
+    if ((lua_Integer)lua_rawlen(ws->L, ws->list) >= ws->most)
+        return NO_WINDOW;
     free(ws->current->data);
     ws->current->data = malloc(size);
     if (ws->current->data == NULL)
@@ -214,19 +221,25 @@ static int grow_window(struct mf_stream_writer *w, size_t need)
     return 0;
 }
 
-/* stream(window, items, open): with `open` the last run is left as a killed writer leaves it. */
+/* stream(window, items, open): with `open` the last run is left as a killed writer leaves it. With
+   items.most there are so many windows only; where they do not do: nil, code, windows, items put.
+ */
 static int probe_stream(lua_State *L)
 {
     mf_codec *c = check_codec(L);
     struct windows ws = {.L = L, .smallest = (size_t)luaL_checkinteger(L, 2), .list = 5};
     struct mf_stream_writer w = {.grow = grow_window, .user = &ws, .what = "item"};
+    lua_Integer i = 1;
     int code = 0;
 
     luaL_checktype(L, 3, LUA_TTABLE);
     lua_settop(L, 4);
+    lua_getfield(L, 3, "most");
+    ws.most = luaL_optinteger(L, -1, LUA_MAXINTEGER);
+    lua_settop(L, 4);
     lua_newtable(L);
     ws.current = new_buffer(L);
-    for (lua_Integer i = 1, n = luaL_len(L, 3); code >= 0 && i <= n; i++) {
+    for (lua_Integer n = luaL_len(L, 3); code >= 0 && i <= n; i++) {
         int count;
         bool error;
         lua_rawgeti(L, 3, i);
@@ -242,10 +255,15 @@ static int probe_stream(lua_State *L)
     }
     if (!lua_toboolean(L, 4))
         mf__stream_close_run(&w);
-    if (w.base != NULL)
+    if (w.base != NULL && lua_rawlen(L, 5) < (lua_Unsigned)ws.most)
         finish_window(&ws, (size_t)(w.at - w.base));
     lua_settop(L, 5);
-    return code < 0 ? answer(L, code) : 1;
+    if (code >= 0)
+        return 1;
+    answer(L, code);
+    lua_pushvalue(L, 5);
+    lua_pushinteger(L, i - 2);
+    return 4;
 }
 
 struct reading {
@@ -350,6 +368,33 @@ static int probe_numbers(lua_State *L)
     return 1;
 }
 
+static void on_global(void *ctx, int environment, const char *name, size_t size)
+{
+    lua_State *L = ctx;
+
+    (void)environment;
+    lua_pushlstring(L, name, size);
+    lua_rawseti(L, -2, (lua_Integer)lua_rawlen(L, -2) + 1);
+}
+
+/* globals(dump, upvalue) -> list, or nil and the error */
+static int probe_globals(lua_State *L)
+{
+    int16_t environments[MF_UPVALUES];
+    size_t size;
+    const char *s = luaL_checklstring(L, 1, &size);
+    lua_Integer upvalue = luaL_optinteger(L, 2, 1);
+    const uint8_t *dump = exact_copy(L, s, size);
+    mf_buffer *scratch = new_buffer(L);
+    int error;
+
+    for (int i = 0; i < MF_UPVALUES; i++)
+        environments[i] = i + 1 == upvalue ? 0 : MF_NO_ENVIRONMENT;
+    lua_newtable(L);
+    error = mf__bytecode_globals(dump, size, environments, scratch, on_global, L);
+    return error < 0 ? answer(L, error) : 1;
+}
+
 /* text(s) -> head, text: the two parts of a message that is one string */
 static int probe_text(lua_State *L)
 {
@@ -444,6 +489,7 @@ static const luaL_Reg functions[] = {{"new", probe_new},
                                      {"handle_value", handle_value},
                                      {"stream_handles", probe_stream_handles},
                                      {"text", probe_text},
+                                     {"globals", probe_globals},
                                      {"state", probe_state},
                                      {NULL, NULL}};
 
