@@ -7,6 +7,8 @@
 #include "unit.h"
 
 #include <string.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
 
 static mf_runtime *open_family(size_t reserve, size_t budget)
 {
@@ -181,6 +183,44 @@ static void neighbours_that_are_free_become_one_run(void)
     mf_close(rt);
 }
 
+/* With so much address space, is the first process of a family opened, and works? */
+static int open_within(rlim_t bytes)
+{
+    mf_runtime *rt;
+    pid_t pid = fork();
+    if (pid == 0) {
+        setrlimit(RLIMIT_AS, &(struct rlimit){bytes, bytes});
+        int rc = mf_open(NULL, &rt);
+        if (rc < 0)
+            _exit(rc == MF_ENOMEM ? 1 : 2);
+        struct mf_block *b = mf__block_new(rt, 100000, rt->slot);
+        mf__block_free(rt, b);
+        bool good = b && rt->reserve <= bytes / 4;
+        mf_close(rt);
+        _exit(good ? 0 : 3);
+    }
+    int status;
+    CHECK(waitpid(pid, &status, 0) == pid && WIFEXITED(status));
+    return WEXITSTATUS(status);
+}
+
+static void a_family_takes_a_quarter_of_the_address_space_that_is_allowed(void)
+{
+    CHECK(open_within((rlim_t)1 << 30) == 0);
+    CHECK(open_within((rlim_t)100 << 20) == 0);
+    CHECK(open_within((rlim_t)60 << 20) == 1); /* less than 16 MiB would be left for it */
+    CHECK(open_within((rlim_t)1 << 20) == 1);
+}
+
+static void a_family_takes_what_the_system_gives_of_what_was_asked_for(void)
+{
+    mf_runtime *rt = open_family((size_t)1 << 60, 1);
+    CHECK(rt->reserve >= 16 << 20 && rt->reserve < (size_t)1 << 60);
+    CHECK(mf__block_new(rt, 1 << 20, rt->slot) == NULL); /* over the budget of one unit */
+    mf_close(rt);
+    mf_close(NULL);
+}
+
 int main(void)
 {
     RUN(a_block_has_room_for_its_size_and_stands_on_16_bytes);
@@ -188,5 +228,7 @@ int main(void)
     RUN(a_storm_of_blocks_keeps_every_byte_apart);
     RUN(an_exhausted_budget_gives_null_and_recovers);
     RUN(neighbours_that_are_free_become_one_run);
+    RUN(a_family_takes_a_quarter_of_the_address_space_that_is_allowed);
+    RUN(a_family_takes_what_the_system_gives_of_what_was_asked_for);
     return 0;
 }

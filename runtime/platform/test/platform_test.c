@@ -13,8 +13,12 @@
 #include <fcntl.h>
 #include <math.h>
 #include <signal.h>
+#include <sched.h>
 #include <stdbool.h>
 #include <string.h>
+#include <sys/mount.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 
 static void every_error_has_a_name_and_a_text(void)
@@ -99,6 +103,42 @@ static void null_takes_the_place_of_an_open_or_closed_descriptor(void)
     CHECK(waitpid(pid, &status, 0) == pid && status == 0);
 }
 
+/* Runs a condition in a child, which may do to itself what it likes. */
+static bool holds_in_a_child(bool (*condition)(void))
+{
+    int status;
+    pid_t pid = fork();
+    if (pid == 0)
+        _exit(condition() ? 0 : 1);
+    return waitpid(pid, &status, 0) == pid && status == 0;
+}
+
+static void allow_descriptors(rlim_t n)
+{
+    setrlimit(RLIMIT_NOFILE, &(struct rlimit){n, n});
+}
+
+static bool descriptors_below_3_are_not_taken(void)
+{
+    close(0);
+    return mf__pidfd_open(getpid()) >= 3 && !is_open(0);
+}
+
+static bool no_descriptor_is_left(void)
+{
+    close(0);
+    allow_descriptors(1);
+    bool good = mf__pidfd_open(getpid()) == MF_ESYS && !is_open(0);
+    allow_descriptors(0);
+    return good && mf__pidfd_open(getpid()) == MF_ESYS && mf__fd_null(1) == MF_ESYS;
+}
+
+static void a_pidfd_leaves_0_to_2_to_the_program(void)
+{
+    CHECK(holds_in_a_child(descriptors_below_3_are_not_taken));
+    CHECK(holds_in_a_child(no_descriptor_is_left));
+}
+
 static void a_pidfd_tells_the_end_of_a_child(void)
 {
     pid_t pid = fork();
@@ -130,6 +170,77 @@ static void the_processors_are_those_of_the_affinity_mask(void)
     CHECK(mf__memory_limit() >= 1 << 20);
 }
 
+static void write_to(const char *path, const char *text)
+{
+    FILE *f = fopen(path, "w");
+    if (!f || fputs(text, f) < 0 || fclose(f) != 0) {
+        perror(path);
+        _exit(1);
+    }
+}
+
+/* Gives this process a /sys/fs/cgroup of its own, which is empty, and `groups` as its groups; false
+ * where that is not allowed. */
+static bool pretend_groups(const char *groups)
+{
+    if (unshare(CLONE_NEWNS) != 0 && unshare(CLONE_NEWUSER | CLONE_NEWNS) != 0)
+        return false;
+    if (mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) != 0 ||
+        mount("none", "/sys/fs/cgroup", "tmpfs", 0, NULL) != 0)
+        return false;
+    write_to("/sys/fs/cgroup/groups", groups);
+    return mount("/sys/fs/cgroup/groups", "/proc/self/cgroup", NULL, MS_BIND, NULL) == 0;
+}
+
+static bool they_are_those_of_the_narrowest_group(void)
+{
+    int all = mf__cpu_count();
+    unsigned long long memory = mf__memory_limit();
+    if (!pretend_groups("no colon\none:colon\n0::/outer/inner\n"))
+        return true; /* not ours to try: neither root nor user namespaces */
+    mkdir("/sys/fs/cgroup/outer", 0777);
+    mkdir("/sys/fs/cgroup/outer/inner", 0777);
+    bool good = mf__cpu_count() >= all && mf__memory_limit() >= memory;
+    write_to("/sys/fs/cgroup/outer/inner/cpu.max", "max 100000\n");
+    write_to("/sys/fs/cgroup/outer/inner/memory.max", "max\n");
+    good = good && mf__cpu_count() >= all && mf__memory_limit() >= memory;
+    write_to("/sys/fs/cgroup/outer/cpu.max", "99999 100000\n");
+    write_to("/sys/fs/cgroup/outer/memory.max", "52428800\n");
+    good = good && mf__cpu_count() == 1 && mf__memory_limit() == 50 << 20;
+    write_to("/sys/fs/cgroup/outer/inner/cpu.max", "100000000 100000\n");
+    write_to("/sys/fs/cgroup/outer/inner/memory.max", "1048576000000000\n");
+    good = good && mf__cpu_count() == 1 && mf__memory_limit() == 50 << 20;
+    write_to("/sys/fs/cgroup/outer/cpu.max", "0 0\n");
+    write_to("/sys/fs/cgroup/outer/memory.max", "0\n");
+    return good && mf__cpu_count() >= all && mf__memory_limit() >= memory;
+}
+
+static bool they_are_those_of_the_older_hierarchies(void)
+{
+    int all = mf__cpu_count();
+    unsigned long long memory = mf__memory_limit();
+    if (!pretend_groups("9:cpuset:/\n8:blkio,cpu,cpuacct:/mine\n7:memory:/\n"))
+        return true;
+    mkdir("/sys/fs/cgroup/memory", 0777);
+    mkdir("/sys/fs/cgroup/cpu", 0777);
+    mkdir("/sys/fs/cgroup/cpu/mine", 0777);
+    write_to("/sys/fs/cgroup/cpu/mine/cpu.cfs_quota_us", "50000\n");
+    bool good = mf__cpu_count() >= all && mf__memory_limit() >= memory;
+    write_to("/sys/fs/cgroup/cpu/mine/cpu.cfs_period_us", "0\n");
+    good = good && mf__cpu_count() >= all;
+    write_to("/sys/fs/cgroup/cpu/mine/cpu.cfs_period_us", "100000\n");
+    write_to("/sys/fs/cgroup/memory/memory.limit_in_bytes", "52428800\n");
+    good = good && mf__cpu_count() == 1 && mf__memory_limit() == 50 << 20;
+    write_to("/sys/fs/cgroup/cpu/mine/cpu.cfs_quota_us", "-1\n");
+    return good && mf__cpu_count() >= all;
+}
+
+static void processors_and_memory_are_those_that_the_groups_allow(void)
+{
+    CHECK(holds_in_a_child(they_are_those_of_the_narrowest_group));
+    CHECK(holds_in_a_child(they_are_those_of_the_older_hierarchies));
+}
+
 static void random_numbers_differ(void)
 {
     CHECK(mf__entropy() != mf__entropy());
@@ -145,8 +256,10 @@ int main(void)
     RUN(a_futex_gives_timeout_or_returns_at_once);
     RUN(closing_all_descriptors_spares_the_kept_ones);
     RUN(null_takes_the_place_of_an_open_or_closed_descriptor);
+    RUN(a_pidfd_leaves_0_to_2_to_the_program);
     RUN(a_pidfd_tells_the_end_of_a_child);
     RUN(the_processors_are_those_of_the_affinity_mask);
+    RUN(processors_and_memory_are_those_that_the_groups_allow);
     RUN(random_numbers_differ);
     return 0;
 }
