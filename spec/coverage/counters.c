@@ -49,11 +49,15 @@ static int open_counters(const char *folder, size_t size)
     return fd;
 }
 
-/* `name` is where gcov would write: beside the object. */
+/* `name` is where gcov would write: beside the object. As objects of several folders may bear the
+ * same name, the whole path becomes the name of the file, with # for /. */
 static void open_gcda(const char *name, void *file)
 {
-    char path[4096];
-    snprintf(path, sizeof path, "%s%s", getenv("MF_COVERAGE_DUMP"), strrchr(name, '/'));
+    char path[8192];
+    int folder = snprintf(path, sizeof path, "%s/", getenv("MF_COVERAGE_DUMP"));
+    snprintf(path + folder, sizeof path - (size_t)folder, "%s", name);
+    for (char *at = path + folder; (at = strchr(at, '/'));)
+        *at = '#';
     *(FILE **)file = fopen(path, "wb");
     if (!*(FILE **)file) {
         perror(path);

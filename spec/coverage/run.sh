@@ -23,7 +23,7 @@ while :; do
     esac
     shift
 done
-[ $# -gt 0 ] || set -- unit spec stock
+[ $# -gt 0 ] || set -- unit crash spec stock
 
 # shellcheck disable=SC2046 # the names of packages are words
 install_missing $(missing_for_tests) || exit 1
@@ -45,6 +45,7 @@ run_busted() {
 run_part() {
     case $1 in
     unit) ctest --test-dir $folder --output-on-failure --no-tests=error ;;
+    crash) $folder/test/crash ;;
     spec) run_busted $folder/moonfork ;;
     stock) run_busted lua5.4 ;;
     *) MF_COVERAGE_FOLDER=$folder sh "spec/stress/$1.sh" ;;
@@ -80,7 +81,9 @@ dump() (
         ./*.gcda) >"$tmp/report/$1" && rm "$tmp/objects"/*.gcda
 )
 
-find $folder -name '*.gcno' -exec cp {} "$tmp/objects" \;
+find "$root/$folder" -name '*.gcno' | while read -r notes; do
+    cp "$notes" "$tmp/objects/$(echo "$notes" | tr / '#')" # as counters.c names the other half
+done
 for counters in "$MF_COVERAGE"/*; do
     dump "$(basename "$counters")" || failed=$((failed + 1))
 done
