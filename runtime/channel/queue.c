@@ -373,7 +373,7 @@ static bool receive(mf_runtime *rt, struct mf_message *m, const struct mf_descri
         memcpy(m->small, d->small, sizeof m->small);
         m->handles = NULL;
         m->data = m->small;
-        return m->size <= MF_INLINE;
+        return m->size <= MF_INLINE && m->handle_count == 0;
     }
     struct mf_block *b = mf__block_at(rt, block);
     size_t before = m->handle_count * sizeof(uint64_t);

@@ -99,7 +99,7 @@ static bool settle_children(mf_runtime *rt, uint32_t index)
 {
     bool all = true;
     uint64_t dead = atomic_load(&mf__slot_at(rt, index)->state);
-    uint32_t top = atomic_load(&rt->arena->slot_top);
+    uint32_t top = mf__slot_top(rt);
     for (uint32_t i = 0; i < top; i++) {
         uint64_t state = atomic_load(&mf__slot_at(rt, i)->state);
         if (mf__parent(state) != (int)index ||

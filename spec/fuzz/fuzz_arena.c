@@ -90,6 +90,7 @@ static void get(struct fuzz_family *f, struct mf_object *q)
     if (rc < 0)
         return;
     if (m.block) {
+        PROMISE(m.size + m.handle_count * sizeof *m.handles <= mf__block_room(f->rt, m.block));
         read_bytes(f, m.data, m.size);
         read_bytes(f, (const uint8_t *)m.handles, m.handle_count * sizeof *m.handles);
     } else {

@@ -58,7 +58,7 @@ static void a_message_that_is_none_is_passed_over(void)
     descriptor(3)->handles = 1;
     descriptor(4)->handles = 1000;
     for (int i = 0; i < 5; i++)
-        CHECK(get() == (i == 3 ? 0 : MF_ECORRUPT));
+        CHECK(get() == MF_ECORRUPT);
     CHECK(get() == 0 && get() == MF_EEMPTY);
     mf_close(rt);
 }
