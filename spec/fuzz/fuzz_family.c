@@ -328,6 +328,17 @@ static void add_run(mf_runtime *rt, uint32_t unit, uint32_t n, uint32_t tag, voi
         add_block(arg, (struct mf_block *)(at + i), size);
 }
 
+/* The next messages of the queue, many times: of all that a process reads, it reads these most. */
+static void add_next_messages(struct fuzz_family *f)
+{
+    uint64_t head = atomic_load(&f->queue->end[1].at);
+    struct mf_segment *s = mf__segment_at(f->rt, atomic_load(&f->queue->end[1].segment));
+
+    for (int n = 0; n < 40; n++)
+        for (uint64_t i = 0; i < 5; i++)
+            add_place(f, &s->descriptor[(head - s->base + i) % s->capacity], 16);
+}
+
 static void find_places(struct fuzz_family *f)
 {
     struct mf_arena *a = f->rt->arena;
@@ -349,6 +360,7 @@ static void find_places(struct fuzz_family *f)
         add_place(f, o->body, 192);
         add_value(f, mf__object_handle(f->rt, o));
     }
+    add_next_messages(f);
     add_value(f, f->word);
     add_value(f, UINT64_MAX);
     add_value(f, RESERVE);
