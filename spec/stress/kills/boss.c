@@ -27,16 +27,17 @@ struct boss {
     mf_runtime *rt;
     uint32_t workers;
     uint32_t child_count;
-    struct child children[5];
+    struct child children[6];
 };
 
 static const struct boss of_the_parent = {
     .workers = 3,
-    .child_count = 5,
+    .child_count = 6,
     .children = {{.role = role_producer},
                  {.role = role_producer},
                  {.role = role_consumer, .queue = 0},
                  {.role = role_consumer, .queue = 1},
+                 {.role = role_middle},
                  {.role = role_middle}},
 };
 
@@ -117,13 +118,15 @@ static void join_children(struct boss *b)
             ;
 }
 
+/* A few short pools. */
 static int middle_main(mf_runtime *rt, void *arg)
 {
     struct boss b = of_the_middle;
     (void)arg;
     mesh_enter(role_middle);
     b.rt = rt;
-    work(&b, 200);
+    for (unsigned n = dice(10); n && !mf_queue_is_closed(queues[0]); n--)
+        work(&b, dice(50));
     for (uint32_t i = 0; i < b.child_count; i++)
         if (b.children[i].p && !mf_queue_is_closed(queues[0]))
             mf_process_signal(b.children[i].p, SIGKILL);

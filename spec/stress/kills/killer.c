@@ -12,20 +12,26 @@
 #include <time.h>
 #include <unistd.h>
 
-#define PATIENCE (30 * MF_SECOND) /* without a beat; nothing here takes a tenth of a second */
-#define AIM (20 * MF_MSEC)        /* looking for somebody in a region that wants victims */
-#define EVENTS_MOST 40            /* messages and results between two kills */
-#define RESPITE (30 * MF_MSEC)    /* for them */
-#define PAUSE_MOST 2000           /* microseconds before a blind kill */
+#define LOOKS_MOST 1500 /* without a beat; nothing here takes a tenth of a second */
+#define LOOK_PAUSE                                                                                 \
+    (20 * MF_MSEC)             /* between two that count: time that nobody has is not counted      \
+                                */
+#define DYING (30 * MF_SECOND) /* after SIGKILL */
+#define AIM (20 * MF_MSEC)     /* looking for somebody in a region that wants victims */
+#define EVENTS_MOST 40         /* messages and results between two kills */
+#define RESPITE (30 * MF_MSEC) /* for them */
+#define PAUSE_MOST 2000        /* microseconds before a blind kill */
 
 /* A living process. The killer is not its parent: the descriptor says whether it lives, and is
  * nobody else's where the pid has been used again. */
 struct target {
     unsigned life;
     int pidfd;
-    uint32_t beats; /* when they changed last */
-    int64_t since;
+    uint32_t beats;
+    unsigned looks; /* since they changed */
 };
+
+bool killer_is_patient;
 
 static struct target targets[LIVES];
 static unsigned target_count, lives_known;
@@ -63,7 +69,7 @@ static void add_target(unsigned life)
     pid_t pid = atomic_load(&ledger->lives[life].pid);
     int fd = mf__pidfd_open(pid);
     if (fd >= 0 && getsid(pid) == family)
-        targets[target_count++] = (struct target){.life = life, .pidfd = fd, .since = mf__now()};
+        targets[target_count++] = (struct target){.life = life, .pidfd = fd};
     else if (fd >= 0)
         close(fd);
 }
@@ -95,8 +101,54 @@ static bool is_allowed(const struct target *t, bool parent_too)
     return parent_too || t->life != 0;
 }
 
-/* Somebody who is inside a region that wants victims, if one comes by in time. */
-static struct target *aim(bool parent_too)
+/* The first line of a file of a process. */
+static const char *line_of(pid_t pid, const char *name, char *line, int size)
+{
+    char path[64];
+    snprintf(path, sizeof path, "/proc/%d/%s", (int)pid, name);
+    FILE *f = fopen(path, "re");
+    if (!f || !fgets(line, size, f))
+        snprintf(line, (size_t)size, "-");
+    if (f)
+        fclose(f);
+    line[strcspn(line, "\n")] = 0;
+    return line;
+}
+
+/* The letter of its state and what follows. */
+static const char *state_of(pid_t pid, char *line, int size)
+{
+    const char *s = strrchr(line_of(pid, "stat", line, size), ')');
+    return s && s[1] ? s + 2 : "-";
+}
+
+static void send_to(const struct target *t, int signal)
+{
+    syscall(SYS_pidfd_send_signal, t->pidfd, signal, NULL, 0);
+}
+
+/* A signal takes its time, and the place that it was meant for is left: so the victim is stopped,
+ * and goes on if it stands elsewhere. */
+static bool stop_there(const struct target *t, bool (*fits)(uint32_t at))
+{
+    char line[256];
+    int64_t until = mf__now() + AIM;
+    send_to(t, SIGSTOP);
+    while (!strchr("TtZX", *state_of(life_of(t)->pid, line, sizeof line)) && mf__now() < until)
+        ;
+    if (fits(atomic_load(&life_of(t)->at)))
+        return true;
+    send_to(t, SIGCONT);
+    return false;
+}
+
+static bool is_in_some_region(uint32_t at)
+{
+    return at != 0;
+}
+
+/* Somebody who is where it `fits`, if one comes by in time. */
+static struct target *aim(bool (*fits)(uint32_t at), bool parent_too)
 {
     int64_t until = mf__now() + AIM;
     while (mf__now() < until) {
@@ -104,7 +156,7 @@ static struct target *aim(bool parent_too)
         for (int n = 0; n < 100; n++)
             for (unsigned i = 0; i < target_count; i++)
                 if (is_allowed(&targets[i], parent_too) &&
-                    region_is_wanted(atomic_load(&life_of(&targets[i])->at)))
+                    fits(atomic_load(&life_of(&targets[i])->at)) && stop_there(&targets[i], fits))
                     return &targets[i];
     }
     return NULL;
@@ -151,7 +203,7 @@ static struct target *anyone(bool parent_too)
 static bool strike(const struct target *t)
 {
     if (syscall(SYS_pidfd_send_signal, t->pidfd, SIGKILL, NULL, 0) != 0 ||
-        mf__pidfd_wait(t->pidfd, mf__now() + PATIENCE) != 0)
+        mf__pidfd_wait(t->pidfd, mf__now() + DYING) != 0)
         return false;
     region_add_death(atomic_load(&life_of(t)->at));
     killed_by_role[atomic_load(&life_of(t)->role)]++;
@@ -161,10 +213,19 @@ static bool strike(const struct target *t)
 
 bool kill_one(bool parent_too)
 {
-    let_them_come_on();
-    struct target *t = regions_are_known() && killer_dice(2) ? aim(parent_too) : NULL;
-    if (!t)
+    struct target *t = NULL;
+    bool blind = !regions_are_known() || killer_dice(5) == 0;
+    if (blind || killer_dice(3)) /* else while the last death is being settled */
+        let_them_come_on();
+    if (blind) {
         t = anyone(parent_too);
+    } else {
+        regions_aim(killer_dice(UINT16_MAX));
+        t = aim(region_is_wanted, parent_too);
+        /* What follows from a death is seen after one in the middle of something. */
+        if (!t && (!killer_is_patient || killer_dice(3) == 0))
+            t = aim(is_in_some_region, parent_too);
+    }
     return t && strike(t);
 }
 
@@ -192,20 +253,6 @@ void killer_print(void)
 /* --- when nothing comes on ----------------------------------------------------------------------
  */
 
-/* The first line of a file of a process. */
-static const char *line_of(pid_t pid, const char *name, char *line, int size)
-{
-    char path[64];
-    snprintf(path, sizeof path, "/proc/%d/%s", (int)pid, name);
-    FILE *f = fopen(path, "re");
-    if (!f || !fgets(line, size, f))
-        snprintf(line, (size_t)size, "-");
-    if (f)
-        fclose(f);
-    line[strcspn(line, "\n")] = 0;
-    return line;
-}
-
 void killer_print_lives(void)
 {
     char stat[256], chan[64], call[128];
@@ -214,27 +261,28 @@ void killer_print_lives(void)
            "state, kernel function, system call");
     for (unsigned i = 0; i < target_count; i++) {
         const struct life *l = life_of(&targets[i]);
-        const char *s = strrchr(line_of(l->pid, "stat", stat, sizeof stat), ')');
         printf("  %4u %6d %-9s %-7s %8u %-24s %.1s %s %s\n", targets[i].life, (int)l->pid,
                role_names[l->role], doing_names[l->doing], l->beats, region_point_name(l->at),
-               s && s[1] ? s + 2 : "-", line_of(l->pid, "wchan", chan, sizeof chan),
+               state_of(l->pid, stat, sizeof stat), line_of(l->pid, "wchan", chan, sizeof chan),
                line_of(l->pid, "syscall", call, sizeof call));
     }
 }
 
 bool somebody_is_stuck(void)
 {
+    static int64_t next;
+    if (mf__now() < next)
+        return false;
+    next = mf__now() + LOOK_PAUSE;
     look();
     for (unsigned i = 0; i < target_count; i++) {
         struct target *t = &targets[i];
         uint32_t beats = atomic_load(&life_of(t)->beats);
-        if (beats != t->beats)
-            t->since = mf__now();
+        t->looks = beats == t->beats ? t->looks + 1 : 0;
         t->beats = beats;
-        if (mf__now() - t->since < PATIENCE)
+        if (t->looks < LOOKS_MOST)
             continue;
-        printf("kills: life %u has not come on for %d seconds\n", t->life,
-               (int)(PATIENCE / MF_SECOND));
+        printf("kills: life %u does not come on\n", t->life);
         killer_print_lives();
         return true;
     }

@@ -13,9 +13,13 @@ void killer_close(void);
 /* A number by chance, below n. */
 unsigned killer_dice(unsigned n);
 
-/* Kills one: half of the time whoever is in a region that wants victims, else anyone at any time,
+/* Kills one: mostly somebody in a region that wants victims, every fifth time anyone at any time;
  * the parent only if it may be. False when nobody was there. */
 bool kill_one(bool parent_too);
+
+/* Who waits for somebody in such a region kills nobody else meanwhile, but every third time. */
+extern bool killer_is_patient;
+
 bool kill_parent(void);
 
 /* How many were killed so far, in all families, and a line about who they were. */

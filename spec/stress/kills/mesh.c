@@ -11,7 +11,7 @@
 enum {
     BOUND = 8,     /* messages in the first queue */
     CROWD = 100,   /* in the others they are not put beyond that */
-    LONGEST = 500, /* messages or gets of one life */
+    LONGEST = 500, /* messages or gets of one life, at most */
 };
 
 mf_queue *queues[QUEUES];
@@ -275,7 +275,7 @@ int producer_main(mf_runtime *rt, void *arg)
 {
     (void)arg;
     mesh_enter(role_producer);
-    for (unsigned n = 0; n < LONGEST && offer(rt, dice(QUEUES), some_deadline()); n++)
+    for (unsigned n = dice(LONGEST); n && offer(rt, dice(QUEUES), some_deadline()); n--)
         errand(rt);
     ledger_leave();
     return 0;
@@ -285,7 +285,7 @@ int consumer_main(mf_runtime *rt, void *arg)
 {
     unsigned q = *(const unsigned *)arg;
     mesh_enter(role_consumer);
-    for (unsigned n = 0; n < LONGEST && take(rt, q, some_deadline()); n++)
+    for (unsigned n = dice(LONGEST); n && take(rt, q, some_deadline()); n--)
         errand(rt);
     ledger_leave();
     return 0;

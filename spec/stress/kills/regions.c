@@ -8,7 +8,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-static unsigned wanted_deaths, elsewhere;
+static unsigned goal_of_all, wanted_deaths, elsewhere;
+
+void regions_aim(unsigned chance)
+{
+    wanted_deaths = 1 + chance % goal_of_all;
+}
 
 #ifdef MF_FAULTS
 
@@ -45,7 +50,7 @@ static size_t length_of_region(const char *point)
 
 void regions_open(unsigned goal)
 {
-    wanted_deaths = goal;
+    goal_of_all = goal;
     if (mf__crash_count() > POINTS) {
         fprintf(stderr, "kills: there are %u crash points, the ledger has room for %d\n",
                 mf__crash_count(), POINTS);
@@ -89,25 +94,30 @@ void regions_add_visits(void)
         regions[region_of_point[i]].visits += atomic_load(&ledger->visits[i]);
 }
 
-unsigned regions_print(unsigned least)
+unsigned regions_lacking(unsigned least)
 {
-    unsigned fewer = 0;
+    unsigned n = 0;
+    for (unsigned i = 0; i < region_count; i++)
+        n += regions[i].deaths < least;
+    return n;
+}
+
+void regions_print(unsigned least)
+{
     printf("  %-24s %7s %10s %7s\n", "region", "points", "visits", "deaths");
     for (unsigned i = 0; i < region_count; i++) {
         const struct region *r = &regions[i];
-        fewer += r->deaths < least;
         printf("  %-24s %7u %10lu %7u%s\n", r->name, r->points, r->visits, r->deaths,
                r->deaths < least ? "  too few" : "");
     }
     printf("  %-24s %7s %10s %7u\n", "between the points", "", "", elsewhere);
-    return fewer;
 }
 
 #else
 
 void regions_open(unsigned goal)
 {
-    wanted_deaths = goal;
+    goal_of_all = goal;
 }
 
 bool regions_are_known(void)
@@ -135,10 +145,15 @@ void regions_add_visits(void)
 {
 }
 
-unsigned regions_print(unsigned least)
+unsigned regions_lacking(unsigned least)
 {
     (void)least;
     return 0;
+}
+
+void regions_print(unsigned least)
+{
+    (void)least;
 }
 
 #endif

@@ -13,6 +13,10 @@
 /* Prepares the counts. A region wants victims until it has `goal`. */
 void regions_open(unsigned goal);
 
+/* The next victim is wanted where there are less than a number by chance, below the goal: so that
+ * the regions that are seldom visited are waited for too. */
+void regions_aim(unsigned chance);
+
 /* Does anybody know where a process is? */
 bool regions_are_known(void);
 
@@ -24,7 +28,10 @@ const char *region_point_name(uint32_t at);
 /* Adds the visits that the ledger has counted. Before it is closed. */
 void regions_add_visits(void);
 
-/* Prints the histogram. How many regions have less than `least` deaths. */
-unsigned regions_print(unsigned least);
+/* How many regions have less than `least` deaths. */
+unsigned regions_lacking(unsigned least);
+
+/* Prints the histogram. */
+void regions_print(unsigned least);
 
 #endif

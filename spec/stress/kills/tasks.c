@@ -190,7 +190,7 @@ static mf_job *submit(struct crew *c)
 {
     mf_job *job;
     struct order o = {.task = atomic_fetch_add(&ledger->task_count, 1),
-                      .retries = dice(4) ? RETRIES : 0};
+                      .retries = dice(4) ? RETRIES : dice(3)};
     if (o.task >= TASKS)
         return NULL;
     int rc = mf_pool_submit(c->pool,
