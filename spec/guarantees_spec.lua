@@ -437,6 +437,23 @@ describe("terminate", function()
         gone(pids)
     end)
 
+    it("takes less than a second with 8 results of 50 MB under way", function()
+        local pool = mp.Pool(4)
+        local pids, begins = pool:pids(), mp.Queue()
+        local result = pool:map_async(function()
+            begins:put(true)
+            return ("x"):rep(50 << 20)
+        end, range(8), { chunksize = 1 })
+        for _ = 1, 4 do
+            assert.is_true(begins:get(10))
+        end
+        local start = mp.time()
+        pool:terminate()
+        assert.is_true(mp.time() - start < (run.sanitized and 5 or 1))
+        assert.is_true(result:ready())
+        gone(pids)
+    end)
+
     it("is what an error in the block of the pool does", function()
         local pids
         pcall(function()
@@ -448,6 +465,47 @@ describe("terminate", function()
             error "out"
         end)
         gone(pids)
+    end)
+end)
+
+describe("a producer that is killed", function()
+    it("in a put of 30 MB leaves whole messages only, and the way free for others", function()
+        local size = 30 << 20
+        local before = mp.debug.counts().blocks
+        for round = 0, 9 do -- a little later each time: before, in and after the put
+            local q, begins = mp.Queue(), mp.Queue()
+            local victim = mp.spawn(function()
+                local text = ("x"):rep(size)
+                begins:put(true)
+                q:put(text)
+            end)
+            local other = mp.spawn(function()
+                for i = 1, 1000 do
+                    q:put("string " .. i)
+                end
+            end)
+            assert.is_true(begins:get(30))
+            mp.sleep(round * 0.002)
+            victim:kill()
+            assert.is_true(victim:join(10) and other:join(10))
+            local n, large = 0, 0
+            for _ = 1, q:qsize() do
+                local text = q:get(1)
+                if #text == size then
+                    large = large + 1
+                    assert.falsy(text:find "[^x]")
+                else
+                    n = n + 1
+                    assert.equal("string " .. n, text)
+                end
+            end
+            assert.equal(1000, n)
+            assert.is_true(large <= 1)
+            assert.same({ put = n + large, got = n + large, queued = 0, lost = 0 }, q:stats())
+        end
+        collectgarbage()
+        collectgarbage()
+        assert.is_true(mp.debug.counts().blocks <= before)
     end)
 end)
 
