@@ -72,13 +72,15 @@ end_session() {
 }
 
 # A background command of sh ignores SIGINT; a program at a terminal does not.
-env=env
-env --default-signal=INT,QUIT true 2>/dev/null && env="env --default-signal=INT,QUIT"
+fresh='env'
+env --default-signal=INT,QUIT true 2>/dev/null && fresh="env --default-signal=INT,QUIT"
 
 # start COMMAND…: sets pid, which is also the session's and the group's.
 start() {
     mkdir "$tmp/own"
-    TMPDIR=$tmp/own setsid $env "$@" >"$tmp/out" 2>"$tmp/err" </dev/null &
+    # The options of env are words: no quotes.
+    # shellcheck disable=SC2086
+    TMPDIR=$tmp/own setsid $fresh "$@" >"$tmp/out" 2>"$tmp/err" </dev/null &
     pid=$!
     begin=$(now)
 }
@@ -147,7 +149,7 @@ judge_death_of_all() {
     await_end
     await_nobody
     ls -A /dev/shm >"$tmp/shm.after" 2>/dev/null
-    memory=$(comm -13 "$tmp/shm" "$tmp/shm.after" | grep -v '^sem\.' | wc -l | tr -d ' ')
+    memory=$(comm -13 "$tmp/shm" "$tmp/shm.after" | grep -vc '^sem\.')
     files=$(ls -A "$tmp/own" | wc -l | tr -d ' ')
     outcome="left: $left processes, $memory in /dev/shm, $files in /tmp"
     [ "$left$memory$files" = 000 ] && passed=yes && outcome="nothing left"
@@ -204,7 +206,11 @@ run_both() {
         progress "$1 on moonfork"
         run_case "$1" build/moonfork "scripts/scoreboard/$1.lua"
         ours=$outcome our_seconds=$seconds
-        [ -n "$passed" ] && good=$((good + 1)) || { bad=$((bad + 1)) ours="FAILED: $ours"; }
+        if [ -n "$passed" ]; then
+            good=$((good + 1))
+        else
+            bad=$((bad + 1)) ours="FAILED: $ours"
+        fi
     fi
     if [ -n "$python" ]; then
         progress "$1 on $python"
