@@ -45,7 +45,7 @@ void mf__text_bytes(struct mf_text *t, uint64_t bytes)
     unsigned unit = 0;
     uint64_t tenths = bytes * 10 / 1024;
     if (bytes < 1024) {
-        mf__text_add(t, "%" PRIu64 " bytes", bytes);
+        mf__text_add(t, bytes == 1 ? "%" PRIu64 " byte" : "%" PRIu64 " bytes", bytes);
         return;
     }
     for (; tenths >= 10240 && unit < 3; unit++)
