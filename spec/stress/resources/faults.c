@@ -13,6 +13,8 @@
  *     disarm()                gives how many have failed, and how many calls the process that made
  *                             most of them has made: this one, and of the children
  *     live()                  blocks of malloc that this process has not freed
+ *     trace(...), untrace()   lets strace, with these options, watch this process and the children
+ *                             that it starts from now on; true when it does
  *     unfinalised()           finalisers that have failed: Lua calls one once, and had no memory to
  *
  * MF_FAULTS_AT=first:count in the environment arms it for the start of the process ("parent").
@@ -20,9 +22,11 @@
  */
 #include <dlfcn.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <lauxlib.h>
 #include <lua.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -30,6 +34,9 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #define EXPORT __attribute__((visibility("default")))
 
@@ -184,6 +191,61 @@ static int lua_live(lua_State *L)
     return 1;
 }
 
+/* --- being traced -------------------------------------------------------------------------------
+ */
+
+static pid_t tracer;
+static int output;
+
+/* In a child: strace, on the process that forked it. Arguments of Lua from 1 on. */
+static void run_strace(lua_State *L, pid_t target, int to)
+{
+    char pid[16];
+    char *argv[32] = {"strace", "-f", "-p", pid};
+    int n = 4;
+    snprintf(pid, sizeof pid, "%d", (int)target);
+    for (int i = 1; i <= lua_gettop(L) && n < 31; i++)
+        argv[n++] = (char *)(uintptr_t)lua_tostring(L, i);
+    dup2(to, 2);
+    unsetenv("LD_PRELOAD");
+    execvp(argv[0], argv);
+    _exit(127);
+}
+
+/* Returns when the tracer has stopped this process once: it says so then. The read may be the first
+ * call that fails. */
+static int lua_trace(lua_State *L)
+{
+    char said[256];
+    int ends[2];
+    pid_t target = getpid();
+    if (pipe2(ends, O_CLOEXEC) < 0)
+        return luaL_error(L, "pipe: %s", strerror(errno));
+    prctl(PR_SET_PTRACER, PR_SET_PTRACER_ANY, 0, 0, 0);
+    tracer = fork();
+    if (tracer == 0)
+        run_strace(L, target, ends[1]);
+    close(ends[1]);
+    ssize_t n = tracer < 0 ? 0 : read(ends[0], said, sizeof said);
+    lua_pushboolean(L, n < 0 || (n > 0 && memmem(said, (size_t)n, "attached", 8)));
+    lua_pushlstring(L, said, n > 0 ? (size_t)n : 0);
+    output = ends[0]; /* open until the end: strace says more */
+    return 2;
+}
+
+/* Any of these calls may be the one that fails: once. */
+static int lua_untrace(lua_State *L)
+{
+    (void)L;
+    for (int i = 0; i < 3 && kill(tracer, SIGINT) < 0; i++)
+        ;
+    for (int i = 0; i < 3 && waitpid(tracer, NULL, 0) != tracer; i++)
+        ;
+    for (int i = 0; i < 3 && close(output) < 0; i++)
+        ;
+    return 0;
+}
+
 static int lua_unfinalised(lua_State *L)
 {
     lua_pushinteger(L, unfinalised);
@@ -199,10 +261,9 @@ static void note_warning(void *ctx, const char *text, int to_be_continued)
 
 EXPORT int luaopen_faults(lua_State *L)
 {
-    static const luaL_Reg functions[] = {{"arm", lua_arm},
-                                         {"disarm", lua_disarm},
-                                         {"live", lua_live},
-                                         {"unfinalised", lua_unfinalised},
+    static const luaL_Reg functions[] = {{"arm", lua_arm},     {"disarm", lua_disarm},
+                                         {"live", lua_live},   {"unfinalised", lua_unfinalised},
+                                         {"trace", lua_trace}, {"untrace", lua_untrace},
                                          {NULL, NULL}};
     bool (**hook)(void) = (bool (**)(void))dlsym(RTLD_DEFAULT, "mf_fault_allocation");
     if (hook)

@@ -18,11 +18,24 @@ end
 -- and has to say so.
 function M.complaint(e, strict)
     local text = M.text(e)
-    if text:find("memory", 1, true) or text:find("nomem", 1, true) then
+    if text:find("memory", 1, true) or text:find("nomem", 1, true)
+        or text:find("stack overflow", 1, true) then -- so Lua says when its stack cannot grow
         return nil
     elseif text:find("WRONG", 1, true) then
         return text
     elseif not strict and type(e) == "table" and ENDS[e.kind] then
+        return nil
+    end
+    return "not a clean failure: " .. text
+end
+
+-- The same of a failure after a system call has failed.
+function M.refusal(e)
+    local text = M.text(e)
+    if text:find("WRONG", 1, true) then
+        return text
+    elseif type(e) == "table" and (ENDS[e.kind] or e.kind == "timeout" or e.code)
+        or text:find("cannot start a process: ", 1, true) or text:find("memory", 1, true) then
         return nil
     end
     return "not a clean failure: " .. text
