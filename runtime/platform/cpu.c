@@ -137,5 +137,10 @@ int mf__cpu_pin(cpu_set_t *ret_old)
 
 void mf__cpu_unpin(const cpu_set_t *old)
 {
-    sched_setaffinity(0, sizeof *old, old);
+    cpu_set_t all;
+    if (sched_setaffinity(0, sizeof *old, old) == 0)
+        return;
+    /* None of them is allowed any more, say: whatever is, before staying on one. */
+    memset(&all, 0xff, sizeof all);
+    sched_setaffinity(0, sizeof all, &all);
 }

@@ -3,16 +3,58 @@
 
 #include "error.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <stdbool.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
+/* The number in a name of /proc/self/fd; 0 in one that is none. */
+static unsigned number_of(const char *name)
+{
+    unsigned n = 0;
+    for (; *name >= '0' && *name <= '9'; name++)
+        n = n * 10 + (unsigned)(*name - '0');
+    return n;
+}
+
+/* Closes those of a folder's entries that are in the span. True when one was closed: then the list
+ * is to be read anew, as it has changed meanwhile. */
+static bool close_listed(const char *entries, long size, unsigned first, unsigned last, int folder)
+{
+    bool some = false;
+    for (long at = 0; at < size;) {
+        const struct dirent64 *e = (const void *)(entries + at);
+        unsigned fd = number_of(e->d_name);
+        if (fd >= first && fd <= last && (int)fd != folder)
+            some |= close((int)fd) == 0;
+        at += e->d_reclen;
+    }
+    return some;
+}
+
+/* close_range() where the kernel, or a filter of system calls, has none: goes by the list of what
+ * is open, as the limit of descriptors may be a billion. False: there is no list. */
+static bool close_by_list(unsigned first, unsigned last)
+{
+    _Alignas(struct dirent64) char entries[4096];
+    int folder = open("/proc/self/fd", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (folder < 0)
+        return false;
+    long size;
+    while ((size = syscall(SYS_getdents64, folder, entries, sizeof entries)) > 0)
+        if (close_listed(entries, size, first, last, folder))
+            lseek(folder, 0, SEEK_SET);
+    close(folder);
+    return size == 0;
+}
+
 static void close_span(unsigned first, unsigned last)
 {
-    if (first > last)
+    if (first > last || syscall(SYS_close_range, first, last, 0) == 0)
         return;
-    if (syscall(SYS_close_range, first, last, 0) == 0)
+    if (close_by_list(first, last))
         return;
     long limit = sysconf(_SC_OPEN_MAX);
     for (unsigned fd = first; fd <= last && (long)fd < limit; fd++)
@@ -37,9 +79,21 @@ void mf__fd_close_all(const int *keep, size_t n)
     close_span(from, ~0u);
 }
 
+/* Where there is no /dev/null: a pipe that nobody writes to is as empty. */
+static int open_pipe(void)
+{
+    int ends[2];
+    if (pipe(ends) < 0)
+        return -1;
+    close(ends[1]);
+    return ends[0];
+}
+
 int mf__fd_null(int fd)
 {
     int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+    if (null < 0)
+        null = open_pipe();
     if (null < 0)
         return MF_ESYS;
     if (null == fd) { /* fd was closed, and open() took its place: it must survive an exec. */
@@ -49,7 +103,7 @@ int mf__fd_null(int fd)
     int rc;
     do
         rc = dup2(null, fd);
-    while (rc < 0 && errno == EINTR);
+    while (rc < 0 && (errno == EINTR || errno == EBUSY));
     close(null);
     return rc < 0 ? MF_ESYS : 0;
 }

@@ -7,10 +7,12 @@
 #include <stddef.h>
 
 /* Closes every descriptor >= 3 but the n listed in keep (any order, duplicates allowed). Made for a
- * freshly forked child: allocates nothing. close_range(2), or one close(2) each without it. */
+ * freshly forked child: allocates nothing. close_range(2), or one close(2) each without it: of what
+ * /proc/self/fd lists, or else of all numbers to the limit. */
 void mf__fd_close_all(const int *keep, size_t n);
 
-/* Puts /dev/null on descriptor fd (0, 1 or 2), open for reading and writing. 0 or MF_ESYS. */
+/* Puts /dev/null on descriptor fd (0, 1 or 2), open for reading and writing; where there is none,
+ * something as empty, for reading. 0 or MF_ESYS. */
 int mf__fd_null(int fd);
 
 #endif

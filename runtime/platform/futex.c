@@ -24,11 +24,15 @@ int mf__futex_wait(_Atomic uint32_t *word, uint32_t expected, int64_t deadline)
         return 0;
     if (errno == ETIMEDOUT)
         return MF_ETIMEOUT;
-    return errno == EINTR ? MF_EINTR : 0;
+    if (errno == EINTR)
+        return MF_EINTR;
+    if (errno != EAGAIN) /* nothing that futex(2) knows of: do not spin */
+        mf__sleep_until(mf__now() + MF_MSEC);
+    return 0;
 }
 
 int mf__futex_wake(_Atomic uint32_t *word, int n)
 {
     long woken = syscall(SYS_futex, word, FUTEX_WAKE, n, NULL, NULL, 0);
-    return woken > 0 ? (int)woken : 0;
+    return woken < 0 ? n : (int)woken; /* if it fails, somebody may sleep: who asks, wakes again */
 }

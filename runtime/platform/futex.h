@@ -11,7 +11,8 @@
  * word differed (the caller re-checks its condition either way), MF_ETIMEOUT or MF_EINTR. */
 int mf__futex_wait(_Atomic uint32_t *word, uint32_t expected, int64_t deadline);
 
-/* Wakes at most n sleepers of the word; returns how many slept. Never blocks. */
+/* Wakes at most n sleepers of the word; returns how many slept, n if that is not known. Never
+ * blocks. */
 int mf__futex_wake(_Atomic uint32_t *word, int n);
 
 /* One polite turn of a busy wait. */

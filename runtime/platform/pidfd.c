@@ -37,5 +37,10 @@ int mf__pidfd_wait(int pidfd, int64_t deadline)
     int n = ppoll(&p, 1, span, NULL);
     if (n > 0)
         return 0;
-    return n < 0 && errno == EINTR ? MF_EINTR : MF_ETIMEOUT;
+    if (n < 0 && errno != EINTR) { /* no memory, or a limit of descriptors below one: look again */
+        int64_t soon = mf__now() + MF_MSEC;
+        return mf__sleep_until(soon < deadline ? soon : deadline) == MF_EINTR ? MF_EINTR
+                                                                              : MF_ETIMEOUT;
+    }
+    return n < 0 ? MF_EINTR : MF_ETIMEOUT;
 }

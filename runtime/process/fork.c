@@ -22,12 +22,13 @@ static void reset_signals(void)
     }
 }
 
+/* A child that cannot be what it should be is none: its parent's stdin is not its own. */
 static void settle_in(const int *keep, size_t n, bool keep_stdin)
 {
     reset_signals();
     mf__fd_close_all(keep, n);
-    if (!keep_stdin)
-        mf__fd_null(0);
+    if (!keep_stdin && mf__fd_null(0) < 0)
+        _exit(127);
     setvbuf(stdout, NULL, _IOLBF, BUFSIZ);
 }
 
