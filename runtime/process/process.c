@@ -160,17 +160,25 @@ static void unlist(mf_process **list, mf_process *p)
         }
 }
 
-/* waitid() on the child: by its pidfd, because a pid that somebody else reaped may already be that
- * of another child of the program. */
-static int wait_on(const mf_process *p, siginfo_t *info, int options)
+static int wait_for(idtype_t type, id_t id, siginfo_t *info, int options)
 {
     int rc;
     memset(info, 0, sizeof *info);
     do
-        rc = p->pidfd >= 0 ? waitid((idtype_t)WAIT_BY_PIDFD, (id_t)p->pidfd, info, options)
-                           : waitid(P_PID, (id_t)p->pid, info, options);
+        rc = waitid(type, id, info, options);
     while (rc < 0 && errno == EINTR);
     return rc;
+}
+
+/* waitid() on the child: by its pidfd, because a pid that somebody else reaped may already be that
+ * of another child of the program. Linux 5.3 has pidfds, but cannot wait for one. */
+static int wait_on(const mf_process *p, siginfo_t *info, int options)
+{
+    int rc = -1;
+    errno = EINVAL;
+    if (p->pidfd >= 0)
+        rc = wait_for((idtype_t)WAIT_BY_PIDFD, (id_t)p->pidfd, info, options);
+    return rc < 0 && errno == EINVAL ? wait_for(P_PID, (id_t)p->pid, info, options) : rc;
 }
 
 /* Takes the child's exit status if it has ended. */
@@ -331,9 +339,9 @@ static bool has_its_pid(const mf_process *p)
 
 static void send_one(mf_process *p, int signal)
 {
-    if (p->pidfd >= 0)
-        syscall(SYS_pidfd_send_signal, p->pidfd, signal, NULL, 0);
-    else if (has_its_pid(p))
+    if (p->pidfd >= 0 && syscall(SYS_pidfd_send_signal, p->pidfd, signal, NULL, 0) == 0)
+        return;
+    if (has_its_pid(p)) /* no pidfd, or a filter of system calls forbids to use it so */
         kill(p->pid, signal);
 }
 
