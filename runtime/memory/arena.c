@@ -10,6 +10,7 @@
 #include "slot.h"
 #include "unit.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -45,17 +46,20 @@ static struct mf_arena *reserve(size_t want, size_t *ret_size)
     return NULL;
 }
 
-/* A private page that the kernel empties in any child. */
-static uint32_t *new_token(void)
+/* A private page that the kernel empties in any child: since Linux 4.14. */
+static int new_token(uint32_t **ret_token)
 {
     void *p = mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (p == MAP_FAILED)
-        return NULL;
+        return MF_ENOMEM;
     if (madvise(p, PAGE, MADV_WIPEONFORK) != 0) {
+        int error = errno;
         munmap(p, PAGE);
-        return NULL;
+        errno = error;
+        return error == ENOMEM ? MF_ENOMEM : MF_ESYS;
     }
-    return p;
+    *ret_token = p;
+    return 0;
 }
 
 static uint64_t round_up(uint64_t n, uint64_t grain)
@@ -94,13 +98,14 @@ int mf__arena_open(const struct mf_arena_options *options, mf_runtime **ret_rt)
     mf_runtime *rt = calloc(1, sizeof *rt);
     if (!rt)
         return MF_ENOMEM;
-    rt->token = new_token();
-    rt->arena = rt->token ? reserve(size, &size) : NULL;
-    if (!rt->arena) {
-        if (rt->token)
-            munmap(rt->token, PAGE);
+    int rc = new_token(&rt->token);
+    if (rc == 0 && !(rt->arena = reserve(size, &size))) {
+        munmap(rt->token, PAGE);
+        rc = MF_ENOMEM;
+    }
+    if (rc < 0) {
         free(rt);
-        return MF_ENOMEM;
+        return rc;
     }
     lay_out(rt, size, options ? options->budget : 0);
     *rt->token = 1;

@@ -147,7 +147,8 @@ struct mf_runtime {
     char deadlock[320];   /* what the last MF_EDEADLOCK was about: see deadlock.h */
 };
 
-/* Makes an arena and its first process. MF_ENOMEM when no range could be reserved. */
+/* Makes an arena and its first process. MF_ENOMEM when no range could be reserved; MF_ESYS, with
+ * its errno, when the kernel is too old. */
 int mf__arena_open(const struct mf_arena_options *options, mf_runtime **ret_rt);
 
 /* Gives the slot up: cleans it as a death would, and leaves there the exit status for a parent who

@@ -9,6 +9,7 @@
 
 #define RUN_USED UINT32_C(0x80000000)
 #define RUN_LENGTH UINT32_C(0x00ffffff)
+#define RUN_COLD UINT32_C(0x01000000) /* in the word of a free run: pages of it may be missing */
 
 typedef _Atomic uint32_t map_word;
 
@@ -109,11 +110,12 @@ static void lock(mf_runtime *rt)
 /* Makes one run of the free run at i and the free runs right behind it. */
 static uint32_t merge(mf_runtime *rt, uint32_t i)
 {
-    uint32_t n = length(rt, i), top = top_of(rt);
+    uint32_t n = length(rt, i), top = top_of(rt), cold = get(rt, i) & RUN_COLD;
     while (i + n < top && is_free(get(rt, i + n))) {
         uint32_t behind = i + n;
+        cold |= get(rt, behind) & RUN_COLD;
         n += length(rt, behind);
-        set(rt, i, n);
+        set(rt, i, cold | n);
         MF_CRASH("unit.merge.longer");
         set(rt, behind, 0);
     }
@@ -123,9 +125,9 @@ static uint32_t merge(mf_runtime *rt, uint32_t i)
 /* Cuts n units off the free run at i and marks them used, their content still unknown. */
 static void cut(mf_runtime *rt, uint32_t i, uint32_t n)
 {
-    uint32_t whole = length(rt, i);
+    uint32_t whole = length(rt, i), cold = get(rt, i) & RUN_COLD;
     if (whole > n)
-        set(rt, i + n, whole - n); /* inside a free run nobody looks: not a commit yet */
+        set(rt, i + n, cold | (whole - n)); /* inside a free run nobody looks: not a commit yet */
     MF_CRASH("unit.take.cut");
     set(rt, i, RUN_USED | MF_RUN_RAW << 24 | n);
     MF_CRASH("unit.take.marked");
@@ -160,7 +162,7 @@ static int64_t extend(mf_runtime *rt, uint32_t n)
     uint32_t i = top_of(rt);
     if (n > rt->unit_max - i)
         return -1;
-    set(rt, i, n);
+    set(rt, i, RUN_COLD | n);
     MF_CRASH("unit.extend.worded");
     mf__note(&u->top, i + n); /* a word below the top is never 0 where a run begins */
     MF_CRASH("unit.extend.topped");
@@ -184,19 +186,18 @@ static int populate(void *at, size_t size)
 int mf__units_take(mf_runtime *rt, uint32_t n, uint32_t *ret_unit)
 {
     struct mf_unit_pool *u = &rt->arena->units;
-    bool fresh = false;
+    bool cold = false;
     int64_t at = -1;
     lock(rt);
     if (n <= u->budget && u->used <= u->budget - n) {
         at = find_hot(rt, n);
         if (at < 0 && u->top - u->used >= n) /* there is free memory below the top */
             at = find_cold(rt, n);
-        if (at < 0) {
+        if (at < 0)
             at = extend(rt, n);
-            fresh = true;
-        }
     }
     if (at >= 0) {
+        cold = get(rt, (uint32_t)at) & RUN_COLD;
         mf__note(&rt->self->run, (uint32_t)at + 1);
         MF_CRASH("unit.take.noted_run");
         cut(rt, (uint32_t)at, n);
@@ -206,7 +207,7 @@ int mf__units_take(mf_runtime *rt, uint32_t n, uint32_t *ret_unit)
     MF_CRASH("unit.take.unlocked");
     if (at < 0)
         return MF_ENOMEM;
-    if (fresh && populate(mf__at(rt, mf__unit_offset(rt, (uint32_t)at)), (size_t)n * MF_UNIT) < 0) {
+    if (cold && populate(mf__at(rt, mf__unit_offset(rt, (uint32_t)at)), (size_t)n * MF_UNIT) < 0) {
         mf__units_give(rt, (uint32_t)at);
         return MF_ENOMEM;
     }
@@ -219,8 +220,9 @@ void mf__units_give(mf_runtime *rt, uint32_t unit)
 {
     struct mf_unit_pool *u = &rt->arena->units;
     lock(rt);
-    uint32_t n = length(rt, unit);
-    set(rt, unit, n);
+    uint32_t n = length(rt, unit), tag = get(rt, unit) >> 24 & 127;
+    /* Nobody has come to use it: its pages were refused, or its taker was killed. */
+    set(rt, unit, (tag == MF_RUN_RAW ? RUN_COLD : 0) | n);
     MF_CRASH("unit.give.marked");
     u->used -= n;
     u->hints[u->hint++ % MF_FREE_HINTS] = unit + 1;

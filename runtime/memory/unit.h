@@ -2,6 +2,8 @@
  * unit.h - the arena's coarse memory: runs of 64 KiB units, kept in a map of one word a unit.
  *
  * A map word at a run's first unit is USED or FREE with the run's length; words inside a run are 0.
+ * A free run is COLD when not all of its pages are known to be there: they are asked for when it is
+ * taken, because a refusal is an answer where touching them would kill.
  * The map alone is the truth: it can be walked from unit 0 by adding lengths, and each change is
  * one store, so that a kill leaves it valid. `used` and the hints are caches of it, made anew after
  * a death inside the lock.
@@ -19,8 +21,8 @@
 void mf__units_init(mf_runtime *rt, uint32_t budget);
 
 /* Takes a run of n units, tagged MF_RUN_RAW. Its first unit goes to *ret_unit, and unit + 1 into
- * self->run, where it stays until the caller has made it known elsewhere and clears it. Pages never
- * used before are populated, outside the lock. MF_ENOMEM. */
+ * self->run, where it stays until the caller has made it known elsewhere and clears it. The pages
+ * of a cold run are populated, outside the lock. MF_ENOMEM. */
 int mf__units_take(mf_runtime *rt, uint32_t n, uint32_t *ret_unit);
 
 /* Says what a run holds, now that it holds it. */
