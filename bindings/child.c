@@ -9,6 +9,7 @@
 
 #include <errno.h>
 #include <lualib.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -142,7 +143,9 @@ static void write_out(const char *text, size_t size)
     fflush(stdout);
     while (size > 0) {
         ssize_t n = write(fileno(stdout), text, size);
-        if (n < 0 && errno != EINTR)
+        if (n < 0 && errno == EAGAIN) /* somebody has made it so that it does not wait */
+            poll(&(struct pollfd){.fd = fileno(stdout), .events = POLLOUT}, 1, -1);
+        else if (n < 0 && errno != EINTR)
             return;
         text += n > 0 ? n : 0;
         size -= n > 0 ? (size_t)n : 0;

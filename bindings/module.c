@@ -5,6 +5,7 @@
 #include "moonfork.h"
 #include "state.h"
 
+#include <errno.h>
 #include <string.h>
 
 static const char module_key;
@@ -48,9 +49,24 @@ static void open_family(lua_State *L, const mf_lua_config *config)
     }
     int rc = mf_open(&options, &rt);
     if (rc < 0)
-        luaL_error(L, "cannot open moonfork: %s", mf_error_text(rc));
+        luaL_error(L, "cannot open moonfork: %s",
+                   rc == MF_ESYS ? strerror(errno) : mf_error_text(rc));
     mf__debug_enable(lua);
     mf__lua_enter(L, lua, rt);
+}
+
+/* Once a family, in its first state: an opening that failed before goes on here. */
+static void call_on_state(lua_State *L, mf_lua *lua)
+{
+    int top = lua_gettop(L);
+    if (lua->child || lua->opened)
+        return;
+    lua->opened = true;
+    if (!lua->config.on_state)
+        return;
+    lua->config.on_state(L, lua->config.arg);
+    lua_settop(L, top);
+    mf__codec_protect_globals(L, lua->codec, true);
 }
 
 static void make_module(lua_State *L)
@@ -76,8 +92,7 @@ int mf_lua_open(lua_State *L, const mf_lua_config *config)
     if (lua_rawgetp(L, LUA_REGISTRYINDEX, &module_key) == LUA_TTABLE)
         return 1;
     lua_pop(L, 1);
-    bool first = !mf__lua_peek(L);
-    if (first)
+    if (!mf__lua_peek(L))
         open_family(L, config);
     make_module(L);
     lua_pushvalue(L, -1);
@@ -86,12 +101,7 @@ int mf_lua_open(lua_State *L, const mf_lua_config *config)
     lua_pushvalue(L, -2);
     lua_setfield(L, -2, "moonfork");
     lua_pop(L, 1);
-    if (first && config && config->on_state) {
-        int top = lua_gettop(L);
-        config->on_state(L, config->arg);
-        lua_settop(L, top);
-        mf__codec_protect_globals(L, mf__lua(L)->codec, true);
-    }
+    call_on_state(L, mf__lua(L));
     return 1;
 }
 

@@ -32,6 +32,7 @@ struct mf_lua {
     mf_buffer inherit;     /* what a child takes over of this state: see mf__lua_prepare */
     const void *known[4];  /* queues' userdata that were checked lately: see lua_queue.c */
     struct parcel *parcel; /* of transfer.c, ready to own a message */
+    bool opened;           /* the host's on_state was called, in the first process */
     bool child;            /* this process was started by moonfork */
     bool daemon;           /* ... as a daemon */
     bool left;             /* mf_lua_leave was called: nothing more can be started */

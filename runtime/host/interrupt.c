@@ -144,8 +144,7 @@ static void on_signal(int signal_number)
 static void watch_unless_ignored(int signal_number, void (*handler)(int), int flags)
 {
     struct sigaction present;
-    sigaction(signal_number, NULL, &present);
-    if (present.sa_handler != SIG_IGN)
+    if (sigaction(signal_number, NULL, &present) == 0 && present.sa_handler != SIG_IGN)
         set_handler(signal_number, handler, flags);
 }
 
