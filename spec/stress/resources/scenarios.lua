@@ -241,14 +241,25 @@ function M.lock(mp)
     failure("nobody holds", lock.release, lock)
 end
 
+local kept = assert(io.open("/dev/null")) -- for no child
+
 function M.process(mp)
     local t = everything()
     local function work(values, n)
         check_everything(values)
+        for fd = 3, 8 do
+            if io.open("/proc/self/fdinfo/" .. fd) then
+                error("WRONG: a descriptor of the parent's is open", 0)
+            end
+        end
+        if io.read(1) then
+            error("WRONG: stdin is the parent's", 0)
+        end
         return n + 1, { values.point, Point.new(n, n):sum() }, nil
     end
     local p <close> = mp.Process { name = "worker", target = work, args = { t, 20 }, seed = 1 }
     same("worker", p:start().name, "name")
+    same("file", io.type(kept), "a file of the parent's")
     local n, list, none = p:get(20)
     same(21, n, "result")
     same(3, list[1]:sum(), "object")
