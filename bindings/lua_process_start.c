@@ -196,9 +196,8 @@ static struct mf_handle *push_result_queue(lua_State *L, mf_lua *lua)
 static int cannot_start(lua_State *L, int rc, int error)
 {
     return luaL_error(L, "cannot start a process: %s",
-                      rc == MF_ESYS     ? strerror(error)
-                      : rc == MF_ELIMIT ? "too many processes in this family"
-                                        : mf_error_text(rc));
+                      rc == MF_ELIMIT ? "too many processes in this family"
+                                      : mf__lua_error_text(rc, error));
 }
 
 /* Starts the process at 1. The stack above it is free to use. */

@@ -49,8 +49,7 @@ static void open_family(lua_State *L, const mf_lua_config *config)
     }
     int rc = mf_open(&options, &rt);
     if (rc < 0)
-        luaL_error(L, "cannot open moonfork: %s",
-                   rc == MF_ESYS ? strerror(errno) : mf_error_text(rc));
+        luaL_error(L, "cannot open moonfork: %s", mf__lua_error_text(rc, errno));
     mf__debug_enable(lua);
     mf__lua_enter(L, lua, rt);
 }

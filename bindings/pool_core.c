@@ -3,6 +3,7 @@
 #include "module.h"
 #include "pool_core.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -88,9 +89,13 @@ static int core_new(lua_State *L)
                                                       .run = mf__pool_run,
                                                       .on_finish = on_finish,
                                                       .arg = core}};
-    int rc = mf_pool_new(lua->rt, &options, &core->pool);
-    if (rc < 0)
-        return mf__lua_fail(L, rc);
+    int rc = mf_pool_new(lua->rt, &options, &core->pool), error = errno;
+    if (rc < 0) {
+        lua_pushnil(L);
+        lua_pushstring(L, mf__lua_error_text(rc, error));
+        lua_pushstring(L, mf_error_name(rc));
+        return 3;
+    }
     lua_settop(L, self);
     return 1;
 }
@@ -246,7 +251,7 @@ static int core_state(lua_State *L)
     const void *bytes = mf_pool_broken(core->pool, &size, &status);
     if (refused < 0)
         mf__lua_push_error(L, "broken", "no worker can be started: %s",
-                           refused == MF_ESYS ? strerror(error) : mf_error_text(refused));
+                           mf__lua_error_text(refused, error));
     else if (bytes && mf__decode(L, core->lua->codec, bytes, size) == 1)
         mf__lua_bless_error(L);
     else

@@ -159,6 +159,11 @@ mf_runtime *mf_lua_runtime(lua_State *L)
 /* --- arguments and outcomes ---------------------------------------------------------------------
  */
 
+const char *mf__lua_error_text(int code, int error)
+{
+    return code == MF_ESYS ? strerror(error) : mf_error_text(code);
+}
+
 int mf__lua_fail(lua_State *L, int code)
 {
     lua_pushnil(L);

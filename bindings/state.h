@@ -86,6 +86,9 @@ void mf__lua_set_methods(lua_State *L, const luaL_Reg *functions, int class);
 /* --- arguments and outcomes ----------------------------------------------------------------------
  */
 
+/* The text of a code; of a failed system call that of `error`, its errno. */
+const char *mf__lua_error_text(int code, int error);
+
 /* Pushes nil, a message and the code's name; returns 3. */
 int mf__lua_fail(lua_State *L, int code);
 

@@ -4,6 +4,7 @@
 #include "object.h"
 #include "wait.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -394,7 +395,9 @@ int mf_pool_new(mf_runtime *rt, const struct mf_pool_options *options, mf_pool *
         MF_CRASH("pool.new.filled");
     }
     if (rc < 0) {
+        int error = errno;
         mf_pool_free(pool);
+        errno = error;
         return rc;
     }
     *ret_pool = pool;

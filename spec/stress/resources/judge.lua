@@ -35,6 +35,7 @@ function M.refusal(e)
     if text:find("WRONG", 1, true) then
         return text
     elseif type(e) == "table" and (ENDS[e.kind] or e.kind == "timeout" or e.code)
+        or text:find("cannot be started: ", 1, true) and not text:find("a system call", 1, true)
         or text:find("cannot start a process: ", 1, true) or text:find("memory", 1, true) then
         return nil
     end
