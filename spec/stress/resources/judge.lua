@@ -36,6 +36,7 @@ function M.refusal(e)
         return text
     elseif type(e) == "table" and (ENDS[e.kind] or e.kind == "timeout" or e.code)
         or text:find("cannot be started: ", 1, true) and not text:find("a system call", 1, true)
+        or text:find("cannot open moonfork: ", 1, true)
         or text:find("cannot start a process: ", 1, true) or text:find("memory", 1, true) then
         return nil
     end
