@@ -1,14 +1,20 @@
 -- Lets the system calls of a scenario fail, one after the other, all in one Lua state. Run by
 -- spec/stress/resources.sh with faults.so preloaded:
 --
---     moonfork calls.lua FOLDER SCENARIO MOST [CALL ERROR [FIRST]]
+--     moonfork calls.lua FOLDER SCENARIO MOST [CALL ERROR... [FIRST]]
 --
 -- Without CALL: lists the calls that the scenario makes, "CALL COUNT CHILD" a line: how often this
--- process makes it, and the child that makes it most often. With it: strace attaches to this
--- process, lets call number 1, 2 ... MOST fail in this process and in each child, and leaves; after
--- each the failure was clean, the scenario does its work again, and nothing is left.
+-- process makes it, and the child that makes it most often. With it: for each of the errors strace
+-- attaches to this process, lets call number 1, 2 ... MOST (0: every one) fail in this process and
+-- in each child, and leaves; after each the failure was clean, the scenario does its work again, and
+-- nothing is left. FIRST is the number of the failure to begin with. Output as of allocations.lua.
 
-local folder, name, most, call, errno, start = table.unpack(arg)
+local folder, name, most, call = table.unpack(arg)
+most = math.tointeger(most) > 0 and math.tointeger(most) or math.maxinteger
+local errors, start = { table.unpack(arg, 5) }, 1
+if math.tointeger(errors[#errors]) then
+    start = math.tointeger(table.remove(errors))
+end
 local here = arg[0]:match "^(.*)/"
 package.path = here .. "/?.lua;" .. here .. "/../../../?.lua;" .. package.path
 
@@ -19,7 +25,7 @@ local audit = require "spec.support.audit"
 local judge = require "judge"
 
 local scenario = scenarios[name]
-local log = ("%s/%s.%s.%s.strace"):format(folder, name, call or "all", errno or "none")
+local log = ("%s/%s.%s.strace"):format(folder, name, call or "all")
 
 local function out(...)
     io.stdout:write(string.format(...), "\n")
@@ -82,15 +88,16 @@ local function snapshot()
 end
 
 local before = snapshot()
-local tried = 0
-for n = math.tointeger(start or 1), math.tointeger(most) do
-    out("at %d", n)
+local number, tried = 0, 0 -- of all failures
+
+-- Lets call n fail with the error; false when the scenario does not make so many.
+local function strike(n, errno)
     local ok, e = traced("-e", "trace=" .. call, "-e",
         ("inject=%s:error=%s:when=%d"):format(call, errno, n))
     local complaint = not ok and judge.refusal(e)
     local _, injected = read_log()
     if injected == 0 then
-        break
+        return false
     end
     tried = tried + 1
     local again, why = pcall(scenario, mp)
@@ -99,8 +106,19 @@ for n = math.tointeger(start or 1), math.tointeger(most) do
     end
     complaint = complaint or audit.compare(before, snapshot())
     if complaint then
-        out("bad %d: %s", n, complaint:gsub("\n", " | "))
+        out("bad %d: call %d, %s: %s", number, n, errno, complaint:gsub("\n", " | "))
         before = snapshot()
     end
+    return true
 end
-out("tried %d", tried)
+
+for _, errno in ipairs(errors) do
+    for n = 1, most do
+        number = number + 1
+        out("at %d", number)
+        if number >= start and not strike(n, errno) then
+            break
+        end
+    end
+end
+out("tried %d of %d", tried, number)
