@@ -3,8 +3,8 @@
 --
 --     moonfork all.lua [SCENARIO...]
 --
--- Prints "NAME: done", "NAME: refused: ..." or "NAME: bad: ..." for each on stderr, and what was left
--- behind at the end. The status is 1 when anything is bad.
+-- Prints "NAME: done", "NAME: refused: ..." or "NAME: bad: ..." for each on stderr, and what was
+-- left behind at the end. The status is 1 when anything is bad.
 
 local here = arg[0]:match "^(.*)/"
 package.path = here .. "/?.lua;" .. here .. "/../../../?.lua;" .. package.path

@@ -6,8 +6,9 @@
 -- Without CALL: lists the calls that the scenario makes, "CALL COUNT CHILD" a line: how often this
 -- process makes it, and the child that makes it most often. With it: for each of the errors strace
 -- attaches to this process, lets call number 1, 2 ... MOST (0: every one) fail in this process and
--- in each child, and leaves; after each the failure was clean, the scenario does its work again, and
--- nothing is left. FIRST is the number of the failure to begin with. Output as of allocations.lua.
+-- in each child, and leaves; after each the failure was clean, the scenario does its work again,
+-- and nothing is left. FIRST is the number of the failure to begin with. Output as of
+-- allocations.lua.
 
 local folder, name, most, call = table.unpack(arg)
 most = math.tointeger(most) > 0 and math.tointeger(most) or math.maxinteger

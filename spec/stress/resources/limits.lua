@@ -1,5 +1,5 @@
--- Runs the scenarios, and some scripts of its own, under limits of the system and without calls that
--- an older kernel lacks. Run by spec/stress/resources.sh:
+-- Runs the scenarios, and some scripts of its own, under limits of the system and without calls
+-- that an older kernel lacks. Run by spec/stress/resources.sh:
 --
 --     moonfork limits.lua FOLDER [full]
 --
@@ -94,9 +94,9 @@ case("no locked memory", "ulimit -l 0;", nil, { done = true })
 
 -- Memory -----------------------------------------------------------------------------------------
 
-for _, kib in ipairs(full and { 4000000, 1000000, 300000, 150000, 100000, 80000, 72000, 70000, 68000,
-    66000, 64000, 50000, 32000, 24000, 16000, 12000, 10000, 9000, 8000, 7000, 6000, 5000, 4000, 3500,
-    3000 } or { 300000, 70000, 66000, 16000, 6000, 4000 }) do
+for _, kib in ipairs(full and { 4000000, 1000000, 300000, 150000, 100000, 80000, 72000, 70000,
+    68000, 66000, 64000, 50000, 32000, 24000, 16000, 12000, 10000, 9000, 8000, 7000, 6000, 5000,
+    4000, 3500, 3000 } or { 300000, 70000, 66000, 16000, 6000, 4000 }) do
     case(kib .. " KiB of addresses", ("ulimit -v %d;"):format(kib), nil, {
         done = kib >= 100000, start = kib < 10000 })
 end
@@ -164,13 +164,14 @@ case("a group of 160 MiB, and a full arena", MEMORY, FULL, { done = true,
     only = "test -w /sys/fs/cgroup/memory/cgroup.procs",
     folder = "/sys/fs/cgroup/memory/moonfork-" })
 
--- Calls that are not there -------------------------------------------------------------------------
+-- Calls that are not there -----------------------------------------------------------------------
 
 local function without(call, error, scenarios, options)
     options = options or {}
     options.only = "strace true"
-    case(call .. " " .. error, ("exec strace -f --seccomp-bpf -o /dev/null -e trace=%s -e inject=%s:error=%s%s "):format(
-        call, call, error, options.when and ":when=" .. options.when or ""), scenarios, options)
+    local when = options.when and ":when=" .. options.when or ""
+    case(call .. " " .. error .. when, ("exec strace -f --seccomp-bpf -o /dev/null -e trace=%s -e "
+        .. "inject=%s:error=%s%s "):format(call, call, error, when), scenarios, options)
 end
 
 local SOME = "process ending pool queue"
@@ -195,7 +196,7 @@ io.stderr:write(p.exitcode == 0 and "" or "bad: the child fails\n")
 return true
 ]], { when = "1", done = true, prints = "a line\n" })
 
--- Running them -------------------------------------------------------------------------------------
+-- Running them -----------------------------------------------------------------------------------
 
 local PRELUDE = [[
 package.path = "HERE/?.lua;HERE/../../../?.lua;" .. package.path
@@ -256,9 +257,10 @@ local function run(c, number)
     if group then
         os.execute("mkdir " .. group)
     end
-    write_all(files .. ".sh", ("%s %s %s"):format(c.before, command, script_of(c, files .. ".lua")))
-    local _, how, status = os.execute(("MF_CASE=%d exec timeout -k 1 60 sh %s.sh </dev/zero >%s.out "
-        .. "2>%s.err"):format(number, files, files, files))
+    write_all(files .. ".sh", ("%s %s %s"):format(c.before, command,
+        script_of(c, files .. ".lua")))
+    local _, how, status = os.execute(("MF_CASE=%d exec timeout -k 1 60 sh %s.sh </dev/zero "
+        .. ">%s.out 2>%s.err"):format(number, files, files, files))
     if group then
         os.execute("rmdir " .. group)
     end

@@ -3,8 +3,8 @@
 --
 --     moonfork start.lua FOLDER WHAT COUNT MOST
 --
--- WHAT is "start" (nothing of the script has run: there has to be a message and a status) or "open"
--- (require fails, and works afterwards); the others are as in allocations.lua, and so is the output.
+-- WHAT is "start" (nothing of the script has run: there has to be a message and a status) or
+-- "open" (require fails, and works afterwards); the others are as in allocations.lua, and so is the output.
 
 local folder, what, count, most = table.unpack(arg)
 local here = arg[0]:match "^(.*)/"
@@ -56,9 +56,9 @@ write_all(script, SCRIPTS[what])
 -- Runs the script; what was wrong (false: nothing), how many failed, how many calls there were.
 local function run(n)
     local at = what == "start" and ("MF_FAULTS_AT=%d:%s"):format(n, count) or "MF_UNUSED="
-    local _, how, status = os.execute(("%s LD_PRELOAD=%s/faults.so exec timeout -k 1 20 %s %s %s %d "
-        .. "%s %s >%s.out 2>%s.err </dev/null"):format(at, folder, command, script, folder, n, count,
-        here, files, files))
+    local _, how, status = os.execute(("%s LD_PRELOAD=%s/faults.so exec timeout -k 1 20 %s %s %s "
+        .. "%d %s %s >%s.out 2>%s.err </dev/null"):format(at, folder, command, script, folder, n,
+        count, here, files, files))
     local said, err = read_all(files .. ".out"), read_all(files .. ".err")
     local text, failed, calls = said:match "^(.*) (%d+) (%d+)\n$"
     if how == "signal" or status >= 124 then
