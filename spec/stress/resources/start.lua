@@ -4,7 +4,8 @@
 --     moonfork start.lua FOLDER WHAT COUNT MOST
 --
 -- WHAT is "start" (nothing of the script has run: there has to be a message and a status) or
--- "open" (require fails, and works afterwards); the others are as in allocations.lua, and so is the output.
+-- "open" (require fails, and works afterwards). The others are as in allocations.lua, and so is the
+-- output.
 
 local folder, what, count, most = table.unpack(arg)
 local here = arg[0]:match "^(.*)/"
