@@ -144,7 +144,8 @@ static int queue_tostring(lua_State *L)
 static int queue_close(lua_State *L)
 {
     mf_lua *lua = mf__lua_upvalue(L);
-    mf_queue_close(lua->rt, mf__handle_self(L)->object);
+    if (mf_queue_close(lua->rt, mf__handle_self(L)->object) < 0)
+        mf__lua_unusable(L, lua);
     return 0;
 }
 

@@ -161,8 +161,10 @@ int mf_queue_new(mf_runtime *rt, uint64_t capacity, mf_queue **ret_q)
     return 0;
 }
 
-void mf_queue_close(mf_runtime *rt, mf_queue *q)
+int mf_queue_close(mf_runtime *rt, mf_queue *q)
 {
+    if (mf__alive(rt) < 0) /* the slot is the parent's, and so would be what begin notes there */
+        return MF_EFORKED;
     begin(rt, q, PUT);
     atomic_store(&body(q)->closed, 1);
     MF_CRASH("queue.close.closed");
@@ -170,6 +172,7 @@ void mf_queue_close(mf_runtime *rt, mf_queue *q)
     mf__wait_wake_all(&body(q)->not_full);
     end(rt);
     MF_CRASH("queue.close.told");
+    return 0;
 }
 
 /* --- put ----------------------------------------------------------------------------------------

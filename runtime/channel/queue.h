@@ -66,8 +66,8 @@ int mf_queue_wait(mf_runtime *rt, mf_queue *q, int64_t deadline);
  * queue, never in both or neither. */
 int mf__queue_get_task(mf_runtime *rt, mf_queue *q, uint64_t *ret_task, int64_t deadline);
 
-/* No more puts; gets go on until it is drained; all sleepers look again. */
-void mf_queue_close(mf_runtime *rt, mf_queue *q);
+/* No more puts; gets go on until it is drained; all sleepers look again. 0, MF_EFORKED. */
+int mf_queue_close(mf_runtime *rt, mf_queue *q);
 
 bool mf_queue_is_closed(const mf_queue *q);
 uint64_t mf_queue_size(const mf_queue *q);

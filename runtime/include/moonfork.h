@@ -145,8 +145,8 @@ int mf_queue_get(mf_runtime *rt, mf_queue *q, int64_t deadline, void **ret_data,
 /* Sleeps until the queue is not empty, or closed, and takes nothing. */
 int mf_queue_wait(mf_runtime *rt, mf_queue *q, int64_t deadline);
 
-/* No more puts; gets go on until it is drained. */
-void mf_queue_close(mf_runtime *rt, mf_queue *q);
+/* No more puts; gets go on until it is drained. 0, MF_EFORKED. */
+int mf_queue_close(mf_runtime *rt, mf_queue *q);
 
 bool mf_queue_is_closed(const mf_queue *q);
 uint64_t mf_queue_size(const mf_queue *q);

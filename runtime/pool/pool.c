@@ -416,7 +416,7 @@ void mf_pool_close(mf_pool *pool)
 
 void mf_pool_terminate(mf_pool *pool, double grace)
 {
-    if (pool->state == MF_POOL_TERMINATED)
+    if (pool->state == MF_POOL_TERMINATED || mf__alive(pool->rt) < 0)
         return;
     pool->state = MF_POOL_TERMINATED;
     mf__crew_end(pool, grace);

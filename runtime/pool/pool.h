@@ -106,7 +106,8 @@ int mf_pool_collect(mf_pool *pool, int64_t deadline);
 void mf_pool_close(mf_pool *pool);
 
 /* Ends the workers now, at most grace seconds and one later; pending jobs become CANCELLED. Takes
- * no shared lock before the workers are dead. Idempotent. */
+ * no shared lock before the workers are dead. Idempotent. Nothing in a process that was forked by
+ * other means: the workers are not its own. */
 void mf_pool_terminate(mf_pool *pool, double grace);
 
 /* Waits for the end of a closed or terminated pool's workers. 0, MF_ETIMEOUT, MF_EINTR; MF_EINVAL
