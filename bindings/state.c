@@ -217,15 +217,31 @@ static void push_listener(lua_State *L)
     lua_rawsetp(L, LUA_REGISTRYINDEX, &listener_key);
 }
 
+/* A signal handler sets its hook in the main thread; this may be a coroutine. The hook runs here,
+ * and when it takes itself away, here, it is taken away there too: it is to run once. */
+static void run_hook_of(lua_State *L, lua_State *main, lua_Hook hook)
+{
+    lua_Hook own = lua_gethook(L);
+    int own_mask = lua_gethookmask(L), own_count = lua_gethookcount(L);
+    lua_sethook(L, hook, lua_gethookmask(main), lua_gethookcount(main));
+    int status = lua_pcall(L, 0, 0, 0);
+    if (lua_gethook(L) == NULL && lua_gethook(main) == hook)
+        lua_sethook(main, NULL, 0, 0);
+    lua_sethook(L, own, own_mask, own_count);
+    if (status != LUA_OK)
+        lua_error(L);
+}
+
 void mf__lua_interrupted(lua_State *L)
 {
     lua_State *main = mf__lua(L)->L;
-    /* A signal handler sets its hook in the main thread; this may be a coroutine. */
-    if (main != L && lua_gethook(main) != lua_gethook(L) && lua_gethook(main))
-        lua_sethook(L, lua_gethook(main), lua_gethookmask(main), lua_gethookcount(main));
+    lua_Hook hook = lua_gethook(main);
     luaL_checkstack(L, 2, NULL);
     push_listener(L);
-    lua_call(L, 0, 0);
+    if (main != L && hook && hook != lua_gethook(L))
+        run_hook_of(L, main, hook);
+    else
+        lua_call(L, 0, 0);
 }
 
 bool mf__lua_goes_on(lua_State *L, mf_lua *lua, int rc, int64_t until, int64_t deadline)
