@@ -22,6 +22,13 @@ static void reset_signals(void)
     }
 }
 
+/* First of all: a child that is stopped before would outlive its parent. */
+static void follow(pid_t parent)
+{
+    if (prctl(PR_SET_PDEATHSIG, SIGKILL) != 0 || getppid() != parent)
+        _exit(127);
+}
+
 /* A child that cannot be what it should be is none: its parent's stdin is not its own. */
 static void settle_in(const int *keep, size_t n, bool keep_stdin)
 {
@@ -39,19 +46,17 @@ pid_t mf__fork(const int *keep, size_t n, bool keep_stdin)
     sigfillset(&all);
     fflush(NULL); /* what is buffered now would be written twice */
     bool pinned = mf__cpu_pin(&cpus) == 0;
+    pid_t parent = getpid();
     pthread_sigmask(SIG_SETMASK, &all, &before); /* no handler of the parent runs in the child */
     pid_t pid = fork();
     int e = errno;
-    if (pid == 0)
+    if (pid == 0) {
+        follow(parent);
         settle_in(keep, n, keep_stdin);
+    }
     if (pinned)
         mf__cpu_unpin(&cpus);
     pthread_sigmask(SIG_SETMASK, &before, NULL);
     errno = e;
     return pid;
-}
-
-bool mf__fork_follow_parent(pid_t parent)
-{
-    return prctl(PR_SET_PDEATHSIG, SIGKILL) == 0 && getppid() == parent;
 }

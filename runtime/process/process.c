@@ -81,10 +81,10 @@ void mf_close(mf_runtime *rt)
  */
 
 static _Noreturn void run_child(mf_runtime *rt, const struct mf_start *start, uint32_t slot,
-                                uint64_t taken, pid_t parent)
+                                uint64_t taken)
 {
     MF_CRASH("process.child.forked");
-    if (!mf__fork_follow_parent(parent) || mf__arena_adopt(rt, slot, taken) < 0)
+    if (mf__arena_adopt(rt, slot, taken) < 0)
         _exit(127);
     MF_CRASH("process.child.entered");
     if (start->name)
@@ -127,13 +127,12 @@ int mf_process_start(mf_runtime *rt, const struct mf_start *start, mf_process **
         free(p);
         return rc;
     }
-    pid_t parent = getpid();
     uint64_t taken = atomic_load(&mf__slot_at(rt, slot)->state);
     MF_CRASH("process.start.holding");
     pid_t pid = mf__fork(start->keep_fds, start->keep_fd_count, start->keep_stdin);
     if (pid == 0) {
         free(p);
-        run_child(rt, start, slot, taken, parent);
+        run_child(rt, start, slot, taken);
     }
     if (pid < 0) {
         int e = errno;
