@@ -26,12 +26,32 @@ M.interpreter = line_of "readlink /proc/$PPID/exe"
 -- Is this a build with AddressSanitizer? It needs memory and signals for itself.
 M.sanitized = M.read_all "/proc/self/maps":find("libasan", 1, true) ~= nil
 
+-- Is the interpreter the command? Else it is Lua's own, with moonfork as a module.
+M.is_moonfork = M.interpreter:find "/moonfork$" ~= nil
+
+-- What the guarantees call a second, in seconds: sanitizers make everything slower.
+M.second = M.sanitized and 3 or 1
+
+local function remove_folder(path)
+    for name in lfs.dir(path) do
+        if lfs.symlinkattributes(path .. name, "mode") ~= "directory" then
+            os.remove(path .. name)
+        elseif name ~= "." and name ~= ".." then
+            remove_folder(path .. name .. "/")
+        end
+    end
+    lfs.rmdir(path)
+end
+
 -- A fresh folder under /tmp, with a `/` at its end; it goes when it is closed.
 function M.folder()
-    local folder = { path = line_of "mktemp -d" .. "/" }
+    local path = os.tmpname()
+    os.remove(path)
+    assert(lfs.mkdir(path))
+    local folder = { path = path .. "/" }
     return setmetatable(folder, {
         __close = function()
-            os.execute("rm -rf '" .. folder.path .. "'")
+            remove_folder(folder.path)
         end,
         __concat = function(a, name)
             return a.path .. name
@@ -94,8 +114,8 @@ end
 function M.start(text)
     local folder = M.folder()
     M.write_all(folder .. "script.lua", text)
-    local pipe = assert(io.popen(("exec setsid %s %sscript.lua 2>%serr </dev/null"):format(
-        M.interpreter, folder, folder)))
+    local command = "ulimit -c 0; exec setsid %s %sscript.lua 2>%serr </dev/null"
+    local pipe = assert(io.popen(command:format(M.interpreter, folder, folder)))
     local pid = tonumber(pipe:read "l")
     started[pid] = true
     return pid, function()
