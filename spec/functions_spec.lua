@@ -310,6 +310,24 @@ describe("modules", function()
         end
     end)
 
+    it("may have names of any length, and any number of them", function()
+        local long, field = ("long_module_"):rep(30), ("long_field_"):rep(30)
+        local M = { [field] = coroutine.wrap(function() end) }
+        local names = { long }
+        for i = 1, 40 do
+            names[#names + 1] = ("another name of this module %d"):format(i)
+        end
+        for _, name in ipairs(names) do
+            package.preload[name] = function() return M end
+            assert.are.equal(M, require(name))
+        end
+        local bytes = codec:encode("args", M, M[field])
+        assert.are.same({ M, M[field] }, { codec:decode(bytes) })
+        for _, name in ipairs(names) do
+            package.preload[name], package.loaded[name] = nil, nil
+        end
+    end)
+
     it("give io.stdin, io.stdout and io.stderr by name", function()
         local out = io.stdout
         assert.is_true(worker:call(function(file) return out == io.stdout and file == io.stderr end,

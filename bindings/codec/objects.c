@@ -156,29 +156,38 @@ enum mf_written mf__encode_object(struct mf_encoder *e)
     return mf__encode_class(e) ? MF_NOT_WRITTEN : MF_BEGIN_AGAIN;
 }
 
-bool mf__decode_named(struct mf_decoder *d, uint8_t tag)
+/* Reads a name and pushes it, as a string that ends with a zero. */
+static bool push_name(struct mf_decoder *d)
 {
-    char module[256], field[256] = "";
     const char *name;
     size_t size;
 
     if (!mf__decode_name(d, &name, &size))
         return false;
-    if (tag == MF_TAG_STANDARD)
-        return mf__standard_push(d->L, name, size) || mf__decode_fail(d, MF_DECODE_CORRUPT);
-    if (size >= sizeof module)
-        return mf__decode_fail(d, MF_DECODE_CORRUPT);
-    memcpy(module, name, size);
-    module[size] = '\0';
-    if (tag != MF_TAG_MODULE) {
+    lua_pushlstring(d->L, name, size);
+    return true;
+}
+
+bool mf__decode_named(struct mf_decoder *d, uint8_t tag)
+{
+    int top = lua_gettop(d->L);
+    const char *name, *field = NULL;
+    size_t size;
+
+    if (tag == MF_TAG_STANDARD) {
         if (!mf__decode_name(d, &name, &size))
             return false;
-        if (size >= sizeof field)
-            return mf__decode_fail(d, MF_DECODE_CORRUPT);
-        memcpy(field, name, size);
-        field[size] = '\0';
+        return mf__standard_push(d->L, name, size) || mf__decode_fail(d, MF_DECODE_CORRUPT);
     }
-    return mf__modules_push(d->L, tag, module, field) || mf__decode_failed(d);
+    if (!push_name(d) || (tag != MF_TAG_MODULE && !push_name(d)))
+        return false;
+    if (tag != MF_TAG_MODULE)
+        field = lua_tostring(d->L, top + 2);
+    if (!mf__modules_push(d->L, tag, lua_tostring(d->L, top + 1), field))
+        return mf__decode_failed(d);
+    lua_replace(d->L, top + 1);
+    lua_settop(d->L, top + 1);
+    return true;
 }
 
 bool mf__decode_file(struct mf_decoder *d)
