@@ -19,7 +19,7 @@ struct code {
 static int code_gc(lua_State *L)
 {
     struct code *c = luaL_checkudata(L, 1, CODE);
-    if (c->code && c->lua->rt && mf__alive(c->lua->rt) == 0)
+    if (c->code && c->lua->rt)
         mf_code_unref(c->lua->rt, c->code);
     c->code = NULL;
     return 0;

@@ -45,7 +45,8 @@ void mf_code_unref(mf_runtime *rt, mf_code *code)
 {
     if (!code || --code->refs)
         return;
-    mf__block_free(rt, code->block);
+    if (mf__alive(rt) == 0)
+        mf__block_free(rt, code->block);
     free(code);
 }
 
@@ -93,7 +94,8 @@ mf_job *mf__pool_find(mf_pool *pool, uint64_t word)
 
 static void dispose(mf_pool *pool, mf_job *job)
 {
-    mf__task_free(pool->rt, job->task);
+    if (mf__alive(pool->rt) == 0)
+        mf__task_free(pool->rt, job->task);
     mf_code_unref(pool->rt, job->code);
     MF_CRASH("pool.dispose.freed");
     pool->jobs[job->id] = NULL;
@@ -444,18 +446,17 @@ void mf_pool_free(mf_pool *pool)
 {
     if (!pool)
         return;
-    if (mf__alive(pool->rt) == 0) {
+    if (mf__alive(pool->rt) == 0)
         mf_pool_terminate(pool, 0.2);
-        for (uint32_t i = 0; i < pool->job_max; i++)
-            if (pool->jobs[i])
-                dispose(pool, pool->jobs[i]);
-        if (pool->tasks)
-            mf__object_drop(pool->rt, pool->tasks);
-        if (pool->news)
-            mf__object_drop(pool->rt, pool->news);
-        mf__message_free(pool->rt, &pool->broken);
-        unlist(pool);
-    }
+    for (uint32_t i = 0; i < pool->job_max; i++)
+        if (pool->jobs[i])
+            dispose(pool, pool->jobs[i]);
+    if (pool->tasks)
+        mf__object_drop(pool->rt, pool->tasks);
+    if (pool->news)
+        mf__object_drop(pool->rt, pool->news);
+    mf__message_free(pool->rt, &pool->broken);
+    unlist(pool);
     free(pool->members);
     free(pool->jobs);
     free(pool);

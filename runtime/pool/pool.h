@@ -114,7 +114,8 @@ void mf_pool_terminate(mf_pool *pool, double grace);
  * when it is open. */
 int mf_pool_join(mf_pool *pool, int64_t deadline);
 
-/* Terminates and frees the pool. Its jobs must be freed before. NULL is fine. */
+/* Terminates and frees the pool. Its jobs must be freed before. NULL is fine. In a process that was
+ * forked by other means it frees only memory of that process, jobs included. */
 void mf_pool_free(mf_pool *pool);
 
 enum mf_pool_state mf_pool_state(const mf_pool *pool);
