@@ -75,6 +75,8 @@ static int body(lua_State *L)
     lua_pushlightuserdata(L, job);
     int status = lua_pcall(L, 1, LUA_MULTRET, 1);
     lua_remove(L, 1);
+    if (mf__alive(lua->rt) < 0) /* the target has forked, and this is the copy: nobody asks it */
+        return status == LUA_OK ? 0 : lua_error(L);
     lua->scratch.used = 0;
     if (status == LUA_OK)
         build_results(L, lua);
