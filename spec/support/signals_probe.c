@@ -19,6 +19,7 @@
 #include <sys/stat.h>
 #include <sys/time.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 __attribute__((visibility("default"))) int luaopen_signals_probe(lua_State *L);
@@ -117,6 +118,23 @@ static int probe_default(lua_State *L)
     return set_action(L, SIG_DFL, false);
 }
 
+static void reap_all(int signal_number)
+{
+    int before = errno;
+    (void)signal_number;
+    while (waitpid(-1, NULL, WNOHANG) > 0)
+        ;
+    errno = before;
+}
+
+/* reap(): from now on a handler takes the status of every child that ends. */
+static int probe_reap(lua_State *L)
+{
+    lua_settop(L, 0);
+    lua_pushinteger(L, SIGCHLD);
+    return set_action(L, reap_all, true);
+}
+
 /* handled() -> how many signals the handler has seen in this process. */
 static int probe_handled(lua_State *L)
 {
@@ -124,16 +142,55 @@ static int probe_handled(lua_State *L)
     return 1;
 }
 
+static void start_timer(int hz, void (*handler)(int), bool restart)
+{
+    struct timeval step = {.tv_usec = hz > 0 ? 1000000 / hz : 0};
+    struct itimerval timer = {.it_interval = step, .it_value = step};
+    struct sigaction a = {.sa_handler = handler, .sa_flags = restart ? SA_RESTART : 0};
+    sigaction(SIGALRM, &a, NULL);
+    setitimer(ITIMER_REAL, &timer, NULL);
+}
+
 /* storm(hz, restart): a handled SIGALRM that often, in this process; 0 ends it. */
 static int probe_storm(lua_State *L)
 {
-    int hz = (int)luaL_checkinteger(L, 1);
-    struct timeval step = {.tv_usec = hz > 0 ? 1000000 / hz : 0};
-    struct itimerval timer = {.it_interval = step, .it_value = step};
-    struct sigaction a = {.sa_handler = count_signal,
-                          .sa_flags = lua_toboolean(L, 2) ? SA_RESTART : 0};
-    sigaction(SIGALRM, &a, NULL);
-    return outcome(L, setitimer(ITIMER_REAL, &timer, NULL));
+    start_timer((int)luaL_checkinteger(L, 1), count_signal, lua_toboolean(L, 2));
+    return 0;
+}
+
+static lua_State *interrupted; /* its hooks raise */
+
+static void raise_once(lua_State *L, lua_Debug *ar)
+{
+    (void)ar;
+    lua_sethook(L, NULL, 0, 0);
+    luaL_error(L, "interrupted!");
+}
+
+static void interrupt(int signal_number)
+{
+    (void)signal_number;
+    handled++;
+    lua_sethook(interrupted, raise_once, LUA_MASKCOUNT, 1);
+}
+
+/* interrupts(hz): as storm, but each signal raises an error in the script, as Ctrl-C does. */
+static int probe_interrupts(lua_State *L)
+{
+    lua_rawgeti(L, LUA_REGISTRYINDEX, LUA_RIDX_MAINTHREAD);
+    interrupted = lua_tothread(L, -1);
+    start_timer((int)luaL_checkinteger(L, 1), interrupt, false);
+    return 0;
+}
+
+/* pause(seconds): without anything of moonfork. */
+static int probe_pause(lua_State *L)
+{
+    double seconds = luaL_checknumber(L, 1);
+    struct timespec t = {.tv_sec = (time_t)seconds};
+    t.tv_nsec = (long)((seconds - (double)t.tv_sec) * 1e9);
+    nanosleep(&t, NULL);
+    return 0;
 }
 
 /* --- a terminal ---------------------------------------------------------------------------------
@@ -200,23 +257,16 @@ static int probe_close(lua_State *L)
 int luaopen_signals_probe(lua_State *L)
 {
     static const luaL_Reg functions[] = {
-        {"fork", probe_fork},
-        {"fifo", probe_fifo},
-        {"exit", probe_exit},
-        {"wait", probe_wait},
-        {"kill", probe_kill},
-        {"subreaper", probe_subreaper},
-        {"last_pid", probe_last_pid},
-        {"handle", probe_handle},
-        {"ignore", probe_ignore},
-        {"default", probe_default},
-        {"handled", probe_handled},
-        {"storm", probe_storm},
-        {"terminal", probe_terminal},
-        {"write", probe_write},
-        {"read", probe_read},
-        {"close", probe_close},
-        {NULL, NULL},
+        {"fork", probe_fork},         {"fifo", probe_fifo},
+        {"exit", probe_exit},         {"wait", probe_wait},
+        {"kill", probe_kill},         {"subreaper", probe_subreaper},
+        {"last_pid", probe_last_pid}, {"handle", probe_handle},
+        {"ignore", probe_ignore},     {"default", probe_default},
+        {"reap", probe_reap},         {"handled", probe_handled},
+        {"storm", probe_storm},       {"interrupts", probe_interrupts},
+        {"pause", probe_pause},       {"terminal", probe_terminal},
+        {"write", probe_write},       {"read", probe_read},
+        {"close", probe_close},       {NULL, NULL},
     };
     luaL_newlib(L, functions);
     return 1;
