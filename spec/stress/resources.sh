@@ -17,7 +17,7 @@ root=$(CDPATH='' cd -- "$(dirname -- "$0")/../.." && pwd) || exit 1
 cd "$root" || exit 1
 . scripts/tools/setup.sh
 
-most=24 calls=2 full=
+most=24 calls=3 full=
 [ "$1" != --full ] || { most=0 calls=0 full=full; }
 
 has strace || set -- strace

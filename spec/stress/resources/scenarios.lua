@@ -294,7 +294,9 @@ function M.ending(mp)
     local q <close> = mp.spawn(os.exit, 7)
     same(7, failure("status 7", q.get, q, 20).exitcode, "exit code")
     local r <close> = mp.spawn(mp.sleep, 30)
-    same(r, mp.active_children()[1], "children")
+    if mp.active_children()[1] ~= r then
+        ended(r)
+    end
     r:kill()
     same(9, failure("signal 9", r.get, r, 20).signal, "signal")
     local s <close> = mp.spawn(function()
