@@ -110,7 +110,7 @@ faulty() {
 }
 
 longest=${full:+3600}
-: "${longest:=120}"
+: "${longest:=300}"
 
 # run_job RUNNER ARGUMENT...: runs it; where it ends before its end, that is one failure more, and it
 # goes on behind the place.
