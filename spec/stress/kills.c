@@ -124,10 +124,10 @@ static bool ends_in_order(pid_t parent)
     if (status < 0 && !ledger->failed) {
         printf("kills: the parent does not come to an end\n");
         killer_print_lives();
-    } else if (status != 0 && !ledger->failed) {
+    } else if (status != 0 && !ledger->failed && !ledger->lives[0].struck) {
         printf("kills: the parent ended with status %x\n", (unsigned)status);
     }
-    return status == 0;
+    return status == 0 || ledger->lives[0].struck;
 }
 
 /* --- a family -----------------------------------------------------------------------------------
@@ -164,6 +164,7 @@ static bool run_family(unsigned seed, unsigned left)
 {
     bool none;
     ledger_open(seed);
+    killer_wish();
     fflush(stdout);
     pid_t parent = fork();
     if (parent == 0)

@@ -29,6 +29,7 @@ struct target {
     int pidfd;
     uint32_t beats;
     unsigned looks; /* since they changed */
+    bool counted;   /* its death */
 };
 
 bool killer_is_patient;
@@ -79,7 +80,18 @@ static bool is_dead(const struct target *t)
     return mf__pidfd_wait(t->pidfd, 0) != MF_ETIMEOUT;
 }
 
-/* Learns of the new, forgets the dead. */
+static void count_death(struct target *t)
+{
+    const struct life *l = life_of(t);
+    if (t->counted)
+        return;
+    t->counted = true;
+    region_add_death(atomic_load(l->struck ? &l->trap : &l->at));
+    killed_by_role[atomic_load(&l->role)]++;
+    killed++;
+}
+
+/* Learns of the new, forgets the dead; some of these have killed themselves. */
 static void look(void)
 {
     uint32_t born = atomic_load(&ledger->life_count);
@@ -91,6 +103,8 @@ static void look(void)
     for (unsigned i = 0; i < target_count; i++) {
         if (!is_dead(&targets[i]))
             continue;
+        if (atomic_load(&life_of(&targets[i])->struck))
+            count_death(&targets[i]);
         close(targets[i].pidfd);
         targets[i--] = targets[--target_count];
     }
@@ -200,15 +214,20 @@ static struct target *anyone(bool parent_too)
     return NULL;
 }
 
-static bool strike(const struct target *t)
+static bool strike(struct target *t)
 {
     if (syscall(SYS_pidfd_send_signal, t->pidfd, SIGKILL, NULL, 0) != 0 ||
         mf__pidfd_wait(t->pidfd, mf__now() + DYING) != 0)
         return false;
-    region_add_death(atomic_load(&life_of(t)->at));
-    killed_by_role[atomic_load(&life_of(t)->role)]++;
-    killed++;
+    count_death(t);
     return true;
+}
+
+void killer_wish(void)
+{
+    regions_aim(killer_dice(UINT16_MAX));
+    for (int boss = 0; boss < 2; boss++)
+        atomic_store(&ledger->wish[boss], regions_wish(boss, killer_dice(POINTS)));
 }
 
 bool kill_one(bool parent_too)
@@ -217,10 +236,10 @@ bool kill_one(bool parent_too)
     bool blind = !regions_are_known() || killer_dice(5) == 0;
     if (blind || killer_dice(3)) /* else while the last death is being settled */
         let_them_come_on();
+    killer_wish();
     if (blind) {
         t = anyone(parent_too);
     } else {
-        regions_aim(killer_dice(UINT16_MAX));
         t = aim(region_is_wanted, parent_too);
         /* What follows from a death is seen after one in the middle of something. */
         if (!t && (!killer_is_patient || killer_dice(3) == 0))

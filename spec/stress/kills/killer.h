@@ -10,6 +10,9 @@
 void killer_open(pid_t parent, unsigned seed);
 void killer_close(void);
 
+/* Says in the ledger where the next of those who are born may kill themselves. */
+void killer_wish(void);
+
 /* A number by chance, below n. */
 unsigned killer_dice(unsigned n);
 

@@ -4,6 +4,7 @@
 #include "crash.h"
 
 #include <pthread.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -40,17 +41,47 @@ void ledger_close(void)
     ledger = NULL;
 }
 
-/* Where there are crash points, one life in two dwells at each: if all did, the family would hardly
- * come on. */
-static void let_it_be_seen(uint32_t n)
-{
 #ifdef MF_FAULTS
-    bool dwells = ((ledger->seed + n) * 2654435761u >> 8) % 2 == 0;
-    mf__crash_tally(ledger->visits);
-    mf__crash_dwell(dwells ? &me->at : NULL, DWELL);
-#endif
-    (void)n;
+
+static uint32_t own_chance(void)
+{
+    return (ledger->seed + life_index(me)) * 2654435761u >> 8;
 }
+
+/* One life in two dwells at each crash point: if all did, the family would hardly come on. */
+static void let_it_be_seen(void)
+{
+    mf__crash_tally(ledger->visits[0]);
+    mf__crash_dwell(own_chance() % 2 ? &me->at : NULL, DWELL);
+    mf__crash_arm(NULL, 0, 0, NULL);
+}
+
+/* Some points are passed so seldom that nobody can wait there for a victim: most lives kill
+ * themselves when they come to the point that the killer wishes for. The parent seldom does, as its
+ * family ends with it. */
+static void set_a_trap(enum role role)
+{
+    bool boss = role == role_parent || role == role_middle;
+    uint32_t wish = atomic_load(&ledger->wish[boss]);
+    mf__crash_tally(ledger->visits[boss]);
+    if (!wish || own_chance() / 2 % 8 >= (role == role_parent ? 1 : 7))
+        return;
+    atomic_store(&me->trap, wish);
+    mf__crash_arm(mf__crash_name(wish - 1), 1, SIGKILL, &me->struck);
+}
+
+#else
+
+static void let_it_be_seen(void)
+{
+}
+
+static void set_a_trap(enum role role)
+{
+    (void)role;
+}
+
+#endif
 
 void ledger_be_born(void)
 {
@@ -59,7 +90,7 @@ void ledger_be_born(void)
     if (n >= LIVES)
         wrong("more processes were started than the ledger has room for");
     me = &ledger->lives[n];
-    let_it_be_seen(n);
+    let_it_be_seen();
     atomic_store(&me->parent, parent);
     atomic_store(&me->pid, getpid());
     memset(last, 0, sizeof last);
@@ -75,6 +106,7 @@ void ledger_parent(void)
 void ledger_enter(enum role role)
 {
     atomic_store(&me->role, role);
+    set_a_trap(role);
     beat(doing_waking);
 }
 

@@ -53,6 +53,8 @@ struct life {
     _Atomic uint32_t role, doing, beats;
     _Atomic uint32_t parent; /* life + 1 */
     _Atomic uint32_t left;   /* its account is complete: it ends by itself */
+    _Atomic uint32_t trap; /* crash point + 1 at which it kills itself, and its pid when it does */
+    _Atomic int32_t struck;
     struct dealings queue[QUEUES];
 };
 
@@ -66,6 +68,9 @@ struct ledger {
     unsigned seed;           /* of the family */
     _Atomic uint32_t failed; /* 1 while `wrong` is being written, 2 when it is */
     char wrong[256];
+    /* Of bosses [1] and others [0]: crash point + 1 that the killer misses victims at; visits. */
+    _Atomic uint32_t wish[2];
+    _Atomic uint32_t visits[2][POINTS];
     _Atomic uint32_t stop, over; /* the killer: come to an end; the parent: this is the end */
     _Atomic uint32_t life_count, task_count;
     _Atomic uint64_t results, refused;  /* of tasks: items with a result; died too often */
@@ -73,7 +78,6 @@ struct ledger {
     _Atomic uint64_t lost[QUEUES], seen_count[QUEUES];
     _Atomic uint32_t owner[LOCKS]; /* life + 1 of who is between acquire and release */
     uint64_t guarded[LOCKS][2];    /* equal outside the lock */
-    _Atomic uint32_t visits[POINTS];
     struct life lives[LIVES];
     struct item_log tasks[TASKS][ITEMS];
     _Atomic uint8_t seen[QUEUES][LIVES][MESSAGES + 1];

@@ -26,6 +26,7 @@ struct region {
 static struct region regions[POINTS];
 static unsigned region_count;
 static unsigned region_of_point[POINTS];
+static bool was_visited[2][POINTS]; /* by bosses, by others */
 
 static unsigned find_or_add(const char *name, size_t length)
 {
@@ -80,6 +81,21 @@ bool region_is_wanted(uint32_t at)
     return at && regions[region_of_point[at - 1]].deaths < wanted_deaths;
 }
 
+uint32_t regions_wish(bool boss, unsigned chance)
+{
+    uint32_t best = 0;
+    unsigned fewest = goal_of_all;
+    for (uint32_t k = 0; k < mf__crash_count(); k++) {
+        uint32_t i = (k + chance) % mf__crash_count();
+        was_visited[boss][i] |= atomic_load(&ledger->visits[boss][i]) > 0;
+        if (!was_visited[boss][i] || regions[region_of_point[i]].deaths >= fewest)
+            continue;
+        fewest = regions[region_of_point[i]].deaths;
+        best = i + 1;
+    }
+    return best;
+}
+
 void region_add_death(uint32_t at)
 {
     if (at)
@@ -91,7 +107,8 @@ void region_add_death(uint32_t at)
 void regions_add_visits(void)
 {
     for (uint32_t i = 0; i < mf__crash_count(); i++)
-        regions[region_of_point[i]].visits += atomic_load(&ledger->visits[i]);
+        regions[region_of_point[i]].visits +=
+            atomic_load(&ledger->visits[0][i]) + atomic_load(&ledger->visits[1][i]);
 }
 
 unsigned regions_lacking(unsigned least)
@@ -134,6 +151,12 @@ const char *region_point_name(uint32_t at)
 bool region_is_wanted(uint32_t at)
 {
     return at && wanted_deaths;
+}
+
+uint32_t regions_wish(bool boss, unsigned chance)
+{
+    (void)boss, (void)chance;
+    return 0;
 }
 
 void region_add_death(uint32_t at)

@@ -25,6 +25,10 @@ bool region_is_wanted(uint32_t at);
 void region_add_death(uint32_t at);
 const char *region_point_name(uint32_t at);
 
+/* A point + 1 that bosses, or others, come to, of the region that has the fewest deaths; 0 when
+ * none wants victims. */
+uint32_t regions_wish(bool boss, unsigned chance);
+
 /* Adds the visits that the ledger has counted. Before it is closed. */
 void regions_add_visits(void);
 
