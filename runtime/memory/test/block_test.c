@@ -204,8 +204,20 @@ static int open_within(rlim_t bytes)
     return WEXITSTATUS(status);
 }
 
+/* The address space of this process, which is huge where a sanitizer, or valgrind, has its own. */
+static size_t address_space(void)
+{
+    unsigned long pages = 0;
+    FILE *f = fopen("/proc/self/statm", "r");
+    CHECK(f && fscanf(f, "%lu", &pages) == 1);
+    fclose(f);
+    return pages * 4096;
+}
+
 static void a_family_takes_a_quarter_of_the_address_space_that_is_allowed(void)
 {
+    if (address_space() > 30 << 20)
+        return;
     CHECK(open_within((rlim_t)1 << 30) == 0);
     CHECK(open_within((rlim_t)100 << 20) == 0);
     CHECK(open_within((rlim_t)60 << 20) == 1); /* less than 16 MiB would be left for it */
