@@ -86,13 +86,32 @@ static void settle_segment(mf_runtime *rt, mf_queue *q, enum side side, uint32_t
     mf__note(&s->segment, 0);
 }
 
+/* What body.lost says of a victim that it counted. */
+static uint32_t tag(const mf_runtime *rt, uint32_t slot)
+{
+    return mf__generation(atomic_load(&mf__slot_at(rt, slot)->state)) * MF_SLOTS + slot;
+}
+
+/* Under the lock of GET: a claimer that has counted the victim's message and was killed before it
+ * said so. Before anybody counts another: body.lost tells of one victim only. */
+static void settle_count(mf_runtime *rt, mf_queue *q, uint32_t victim)
+{
+    if ((uint32_t)atomic_load(&body(q)->lost) == tag(rt, victim))
+        mf__note(&mf__slot_at(rt, victim)->got, 0);
+}
+
 static void settle_side(mf_runtime *rt, mf_queue *q, enum side side)
 {
-    uint32_t victim = atomic_load(&q->end[side].lock.holder);
-    if (!victim || (atomic_load(&mf__slot_at(rt, victim - 1)->side) & ~OF_TASK) != side)
+    uint32_t holder = atomic_load(&q->end[side].lock.holder);
+    if (!holder)
         return;
-    settle_segment(rt, q, side, victim - 1);
-    settle_move(q, side, mf__slot_at(rt, victim - 1));
+    uint32_t victim = holder - 1;
+    if (side == GET)
+        settle_count(rt, q, victim);
+    if ((atomic_load(&mf__slot_at(rt, victim)->side) & ~OF_TASK) != side)
+        return;
+    settle_segment(rt, q, side, victim);
+    settle_move(q, side, mf__slot_at(rt, victim));
 }
 
 static int lock(mf_runtime *rt, mf_queue *q, enum side side, int64_t deadline)
@@ -541,13 +560,11 @@ void mf_queue_stats(const mf_queue *q, struct mf_queue_stats *ret)
 /* --- the kind -----------------------------------------------------------------------------------
  */
 
-/* Counts the message that the dead had taken and not delivered, once for each death. */
+/* Counts the message that the dead had taken and not delivered: once, see settle_count. */
 static void count_lost(mf_runtime *rt, mf_queue *q, struct mf_slot *dead)
 {
     uint64_t lost = atomic_load(&body(q)->lost);
-    uint32_t victim = mf__generation(atomic_load(&dead->state)) * MF_SLOTS + rt->slot;
-    if ((uint32_t)lost != victim)
-        atomic_store(&body(q)->lost, ((lost >> 32) + 1) << 32 | victim);
+    atomic_store(&body(q)->lost, ((lost >> 32) + 1) << 32 | tag(rt, rt->slot));
     MF_CRASH("queue.settle.counted");
     mf__note(&dead->got, 0);
 }

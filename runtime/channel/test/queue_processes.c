@@ -2,6 +2,7 @@
  * of those who sleep. */
 #include "check.h"
 
+#include "death.h"
 #include "object.h"
 #include "process.h"
 #include "queue.h"
@@ -10,6 +11,8 @@
 #include <sched.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
 
 #define EACH 60000u
 #define PRODUCERS 2
@@ -208,6 +211,57 @@ static void a_task_whose_worker_dies_at_a_get_of_its_own_is_not_forgotten(void)
     close_queues();
 }
 
+static int take_and_die(mf_runtime *own, void *slot)
+{
+    struct mf_message m;
+    *(volatile uint32_t *)slot = own->slot;
+    CHECK(mf__queue_get(own, work, &m, MF_FOREVER) == 0);
+    raise(SIGKILL);
+    return 0;
+}
+
+/* As a claimer that has counted what the dead had taken, and is killed before it says so. */
+static int count_and_die(mf_runtime *own, void *slot)
+{
+    mf_runtime ghost = *own;
+    ghost.slot = *(volatile uint32_t *)slot;
+    ghost.self = mf__slot_at(own, ghost.slot);
+    CHECK(mf__queue_kind.settle(&ghost, work, ghost.self, MF_FOREVER) == 0);
+    CHECK(mf__mutex_lock(&work->end[1].lock, ghost.slot, MF_FOREVER) == 0);
+    atomic_store(&ghost.self->got, mf__object_index(own, work) + 1);
+    raise(SIGKILL);
+    return 0;
+}
+
+/* Dead, and its death seen by nobody. */
+static mf_process *start_and_see_die(int (*main)(mf_runtime *rt, void *arg), void *arg)
+{
+    siginfo_t info;
+    mf_process *p = start(main, arg);
+    CHECK(waitid(P_PID, (id_t)mf_process_pid(p), &info, WEXITED | WNOWAIT) == 0);
+    return p;
+}
+
+static void two_deaths_whose_claimers_die_too_are_two_lost_messages(void)
+{
+    struct mf_queue_stats stats;
+    mf_process *p[3];
+    uint32_t *slots = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    open_queues(0);
+    for (int i = 0; i < 2; i++)
+        CHECK(mf_queue_put(rt, work, "m", 1, NULL, 0, 0) == 0);
+    for (int i = 0; i < 2; i++)
+        p[i] = start_and_see_die(take_and_die, &slots[i]);
+    p[2] = start_and_see_die(count_and_die, &slots[0]);
+    CHECK(mf__death_settle(rt, slots[1]) && mf__death_settle(rt, slots[0]));
+    mf_queue_stats(work, &stats);
+    CHECK(stats.put == 2 && stats.lost == 2 && stats.got == 0);
+    for (int i = 0; i < 3; i++)
+        end(p[i], -SIGKILL);
+    munmap(slots, 4096);
+    close_queues();
+}
+
 static void closing_wakes_those_who_sleep(void)
 {
     mf_process *p[3];
@@ -259,6 +313,7 @@ int main(void)
     RUN(two_producers_and_two_consumers_at_a_short_queue);
     RUN(a_getter_killed_in_its_sleep_takes_no_message_along);
     RUN(a_task_whose_worker_dies_at_a_get_of_its_own_is_not_forgotten);
+    RUN(two_deaths_whose_claimers_die_too_are_two_lost_messages);
     RUN(closing_wakes_those_who_sleep);
     RUN(a_queue_made_later_is_sent_to_a_process_that_was_forked_before);
     return 0;
