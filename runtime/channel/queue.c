@@ -279,13 +279,15 @@ static int put_locked(mf_runtime *rt, mf_queue *q, const struct parcel *p)
 static int try_put(mf_runtime *rt, mf_queue *q, const struct parcel *p, int64_t deadline)
 {
     int rc = lock(rt, q, PUT, deadline);
-    if (rc < 0)
-        return rc;
-    rc = put_locked(rt, q, p);
-    unlock(q, PUT);
-    MF_CRASH("queue.put.unlocked");
+    if (rc == 0) {
+        rc = put_locked(rt, q, p);
+        unlock(q, PUT);
+        MF_CRASH("queue.put.unlocked");
+    }
     if (rc == 0)
         mf__wait_wake(&body(q)->not_empty);
+    else if (rc != MF_EFULL)
+        mf__wait_wake(&body(q)->not_full); /* the wake that this may have taken goes on */
     return rc;
 }
 
@@ -456,8 +458,10 @@ static int try_get(mf_runtime *rt, mf_queue *q, struct mf_message *m, bool task,
 {
     struct mf_block *old = NULL;
     int rc = lock(rt, q, GET, deadline);
-    if (rc < 0)
+    if (rc < 0) {
+        mf__wait_wake(&body(q)->not_empty); /* the wake that this may have taken goes on */
         return rc;
+    }
     rc = get_locked(rt, q, m, task, &old);
     unlock(q, GET);
     MF_CRASH("queue.get.unlocked");

@@ -156,6 +156,10 @@ static int wait_until(mf_runtime *rt, struct mf_wait *w, mf_condition *holds, co
         uint32_t deaths = atomic_load(&rt->arena->deaths);
         if (rc == SLICE_IS_OVER || rc == MF_ETIMEOUT || deaths != rt->deaths_seen) {
             rt->deaths_seen = deaths;
+            /* The wake that this may have taken goes on: while supervisors are at work, `busy` does
+             * not name what is waited for here, and a death would not be followed by a wake. */
+            if (holds(arg))
+                mf__wait_wake(w);
             mf__wait_look_around(rt);
         } else if (rc == MF_EINTR) {
             mf__wait_interrupted(rt);

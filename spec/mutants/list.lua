@@ -16,8 +16,8 @@ local decode, codec_stream = "bindings/codec/decode.c", "bindings/codec/stream.c
 
 return {
     { file = queue, what = "put wakes nobody",
-      old = "        mf__wait_wake(&body(q)->not_empty);\n    return rc;",
-      new = "        (void)0;\n    return rc;" },
+      old = "        mf__wait_wake(&body(q)->not_empty);\n    else if",
+      new = "        (void)0;\n    else if" },
     { file = queue, what = "get wakes nobody",
       old = "if ((rc == 0 || rc == MF_ECORRUPT) && body(q)->capacity)", new = "if (0)" },
     { file = queue, what = "one message more than fit",
