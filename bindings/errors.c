@@ -161,17 +161,37 @@ static int encode_table(lua_State *L)
     return 0;
 }
 
-static int try_encode(lua_State *L, mf_buffer *out)
+/* Calls a copy of the function and arguments at the top. Lua's status; the stack is as before. */
+static int call_copy(lua_State *L, int args, bool *ret_no_memory)
+{
+    int top = lua_gettop(L);
+    for (int i = 0; i <= args; i++)
+        lua_pushvalue(L, top - args + i);
+    int status = lua_pcall(L, args, 0, 0);
+    *ret_no_memory = status != LUA_OK && mf__codec_no_memory(L, status);
+    lua_settop(L, top);
+    return status;
+}
+
+bool mf__lua_insist(lua_State *L, int args)
+{
+    bool no_memory;
+    luaL_checkstack(L, args + 2, NULL);
+    int status = call_copy(L, args, &no_memory);
+    if (no_memory) {
+        lua_gc(L, LUA_GCCOLLECT, 0);
+        status = call_copy(L, args, &no_memory);
+    }
+    lua_pop(L, args + 1);
+    return status == LUA_OK;
+}
+
+static bool try_encode(lua_State *L, mf_buffer *out)
 {
     lua_pushcfunction(L, encode_table);
     lua_pushvalue(L, -2);
     lua_pushlightuserdata(L, out);
-    int status = lua_pcall(L, 2, 0, 0);
-    if (status == LUA_ERRMEM) /* whatever is left out: it is not the value that cannot be sent */
-        lua_error(L);
-    if (status != LUA_OK)
-        lua_pop(L, 1);
-    return status;
+    return mf__lua_insist(L, 2);
 }
 
 void mf__lua_encode_error(lua_State *L, mf_lua *lua, mf_buffer *out)
@@ -185,13 +205,13 @@ void mf__lua_encode_error(lua_State *L, mf_lua *lua, mf_buffer *out)
         lua_pushvalue(L, -2);
         lua_rawset(L, -5);
     }
-    int status = try_encode(L, out);
-    for (size_t i = 0; status != LUA_OK && i < sizeof doubtful / sizeof *doubtful; i++) {
+    bool sent = try_encode(L, out);
+    for (size_t i = 0; !sent && i < sizeof doubtful / sizeof *doubtful; i++) {
         lua_pushnil(L);
         lua_setfield(L, -2, doubtful[i]);
-        status = try_encode(L, out);
+        sent = try_encode(L, out);
     }
     lua_pop(L, 1);
-    if (status != LUA_OK)
+    if (!sent)
         luaL_error(L, "not enough memory to send an error");
 }

@@ -165,6 +165,9 @@ static void make_error_object(lua_State *L)
 static int write_error(lua_State *L)
 {
     struct run *r = lua_touserdata(L, 1);
+    if (r->written) /* memory ran out before its commit: what stands there is garbage */
+        r->out.end = r->out.at;
+    r->written = false;
     make_error_object(L);
     lua_createtable(L, 0, 8);
     for (lua_pushnil(L); lua_next(L, 2); lua_pop(L, 1)) {
@@ -187,13 +190,12 @@ static int write_plain_error(lua_State *L)
     return write_error(L);
 }
 
-static bool call(lua_State *L, lua_CFunction f, struct run *r, int arg)
+static bool insist(lua_State *L, lua_CFunction f, struct run *r, int error)
 {
     lua_pushcfunction(L, f);
     lua_pushlightuserdata(L, r);
-    if (arg)
-        lua_pushvalue(L, arg);
-    return lua_pcall(L, arg ? 2 : 1, 0, 0) == LUA_OK;
+    lua_pushvalue(L, error);
+    return mf__lua_insist(L, 2);
 }
 
 /* An item has raised: its error object is at the top. */
@@ -203,10 +205,7 @@ static void item_failed(lua_State *L, struct run *r)
         return;
     int error = lua_gettop(L);
     uint32_t done = atomic_load(&r->t->done);
-    if (r->written) /* memory ran out before its commit: what stands there is garbage */
-        r->out.end = r->out.at;
-    r->written = false;
-    if (!call(L, write_error, r, error) && !call(L, write_plain_error, r, error)) {
+    if (!insist(L, write_error, r, error) && !insist(L, write_plain_error, r, error)) {
         r->t->failed = MF_ENOMEM;
         r->broken = true;
     }

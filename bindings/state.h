@@ -165,6 +165,11 @@ void mf__lua_push_error_class(lua_State *L);
  * message, traceback and value. An error object stays what it is. */
 int mf__lua_handler(lua_State *L);
 
+/* lua_pcall of the function under so many arguments, for the telling of an error: when memory runs
+ * out in it, garbage is collected and it is called once more. Pops them, and an error; true when it
+ * went well. */
+bool mf__lua_insist(lua_State *L, int args);
+
 /* Appends the error object at the top to `out` as a message of the codec and leaves it there. When
  * its `value` cannot be sent it is left out. Raises only for want of memory. */
 void mf__lua_encode_error(lua_State *L, mf_lua *lua, mf_buffer *out);

@@ -13,8 +13,7 @@
 
 #include <lauxlib.h>
 
-/* Lua's own error for want of memory, or one that mf__encode_fail has put a path before. */
-static bool is_out_of_memory(lua_State *L, int status)
+bool mf__codec_no_memory(lua_State *L, int status)
 {
     static const char text[] = "not enough memory";
     size_t size;
@@ -29,7 +28,7 @@ bool mf__codec_try(lua_State *L, int args, int results)
 {
     int status = lua_pcall(L, args, results, 0);
 
-    if (status != LUA_OK && is_out_of_memory(L, status))
+    if (status != LUA_OK && mf__codec_no_memory(L, status))
         lua_error(L);
     return status == LUA_OK;
 }

@@ -119,6 +119,10 @@ struct mf_function {
     size_t size;
 };
 
+/* Did a call that answered `status` fail for want of memory? The error is at the top: Lua's own, or
+ * one that names the path of what could not be sent for that. */
+bool mf__codec_no_memory(lua_State *L, int status);
+
 /*
  * Captures the function (or callable value) at `idx` with its upvalues and globals. A second
  * capture of the same function with all of them unchanged answers the same serial, from a weak
