@@ -279,8 +279,8 @@ local function run(c, number)
     local _, how, status = os.execute(("MF_GROUP=%s exec timeout -k 1 60 sh %s.sh </dev/zero "
         .. ">%s.out 2>%s.err"):format(group or "none", files, files, files))
     if group then
-        os.execute(("for i in 1 2 3 4 5 6 7 8 9; do rmdir %s && break; sleep 0.1; done 2>&-"):format(
-            group)) -- who was killed is in it for a moment
+        -- Who was killed is in it for a moment.
+        os.execute("for i in 1 2 3 4 5 6 7 8 9; do rmdir " .. group .. " && break; sleep 0.1; done")
     end
     local err = read_all(files .. ".err")
     local wrong = err:match "[^\n]*: bad: [^\n]*"
