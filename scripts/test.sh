@@ -1,17 +1,21 @@
 #!/bin/sh
-# test.sh [STEP…]: builds and tests everything, or only the named steps. What they need is
+# test.sh [--full] [STEP…]: builds and tests everything, or only the named steps. What they need is
 # installed first. The last line is `N passed, N failed`; the status is 0 when nothing failed.
 
 root=$(CDPATH='' cd -- "$(dirname -- "$0")/.." && pwd) || exit 1
 cd "$root" || exit 1
 . scripts/tools/setup.sh
 
-steps="layers format luacheck unit spec stock asan asan-spec asan-stock tsan install"
+steps="layers format luacheck unit spec stock asan asan-spec asan-stock tsan install \
+    crash kills fuzz scoreboard resources mutants"
+full_steps="signals"                            # with --full, or by name
+pairs="spec asan-spec tsan crash fuzz resources" # each of these runs beside the step after it
 longest=400 # seconds that the specs may take before they count as hung
 
 usage() {
     cat <<'END'
-usage: sh scripts/test.sh [STEP...]
+usage: sh scripts/test.sh [--full] [STEP...]
+       sh scripts/test.sh --coverage
 
 Without a name all steps are run:
   layers      no file includes a header of a layer above its own
@@ -25,6 +29,16 @@ Without a name all steps are run:
   asan-stock  the specs under lua5.4, the module with these two
   tsan        the C tests that are driven by threads, with ThreadSanitizer
   install     what cmake --install puts in place is used by a host of its own
+  crash       a process dies, or stands still, at each named point of the runtime
+  kills       processes of a mesh of pools, queues and locks are killed at random
+  fuzz        hostile bytes for the decoder and for the readers of shared memory
+  scoreboard  one kill or misuse each, as users meet them
+  resources   allocations and system calls fail in turn
+  mutants     the suite notices when a line of moonfork is broken
+
+--full      their long forms, and then what only is long; hours:
+  signals     storms of signals, processes that are stopped
+--coverage  prints how much of runtime/ and of the codec all this reaches
 END
 }
 
@@ -106,6 +120,22 @@ step_tsan() {
     run_ctest build/tsan -R '_threads$'
 }
 
+# The long ones are scripts of their own, which count into $MF_COUNTS.
+harness() { MF_COUNTS=$counts sh "$1" $form; }
+
+step_crash() { harness spec/stress/crash.sh; }
+step_kills() { harness spec/stress/kills.sh; }
+step_fuzz() { harness spec/stress/fuzz.sh; }
+# Without python3, which takes its time to hang.
+step_scoreboard() {
+    export PYTHON=
+    harness scripts/scoreboard.sh
+}
+
+step_resources() { harness spec/stress/resources.sh; }
+step_mutants() { harness spec/mutants/check.sh; }
+step_signals() { harness spec/stress/signals.sh; }
+
 step_install() {
     build_release && cmake --install build --prefix "$tmp/prefix" >"$tmp/install" 2>&1
     status=$?
@@ -138,15 +168,9 @@ report() {
     all_failed=$((all_failed + failed))
 }
 
-# The specs wait more than they compute: under the one interpreter they run beside the next step,
-# which is the same under the other. Their build is made before, so that no two write to it.
-run_beside() {
-    case $1 in
-    spec) build_release >/dev/null 2>&1 ;;
-    asan-spec) build_asan >/dev/null 2>&1 ;;
-    *) return 1 ;;
-    esac
-    execute "$1" &
+# The first of a pair runs while the second does: one of the two waits more than it computes.
+runs_beside_next() {
+    case " $pairs " in *" $1 "*) [ $# -gt 1 ] ;; *) return 1 ;; esac
 }
 
 run_step() {
@@ -159,11 +183,19 @@ run_step() {
     beside=
 }
 
+form=
+case $1 in
+--help) usage && exit 0 ;;
+--coverage) exec sh spec/coverage/run.sh ;;
+--full)
+    form=$1 && shift
+    steps="$steps $full_steps"
+    ;;
+esac
 for name in "$@"; do
-    case " $steps " in
+    case " $steps $full_steps " in
     *" $name "*) ;;
     *)
-        [ "$name" = --help ] && usage && exit 0
         complain "no step is called $name"
         usage >&2
         exit 2
@@ -187,7 +219,8 @@ all_failed=0
 [ $# -gt 0 ] || set -- $steps
 beside=
 while [ $# -gt 0 ]; do
-    if [ $# -gt 1 ] && run_beside "$1"; then
+    if runs_beside_next "$@"; then
+        execute "$1" &
         beside=$1
     else
         run_step "$1"

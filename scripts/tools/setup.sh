@@ -36,6 +36,20 @@ missing_for_build() {
     ! has apt-get || pkg-config --exists lua5.4-cjson 2>/dev/null || echo lua-cjson-dev
 }
 
+has_module() {
+    has lua5.4 && lua5.4 -e "require '$1'" 2>/dev/null
+}
+
+# libFuzzer, and the counters of coverage, are a part of clang that comes in a package of its own.
+has_clang_runtime() {
+    ls "$(clang -print-resource-dir)"/lib/*/libclang_rt.fuzzer*.a >/dev/null 2>&1
+}
+
+missing_for_clang() {
+    has clang || echo clang
+    has_clang_runtime || echo libclang-rt-dev
+}
+
 # The same for the tests.
 missing_for_tests() {
     missing_for_build
@@ -43,7 +57,11 @@ missing_for_tests() {
     has busted || echo lua-busted
     has luacheck || echo lua-check
     has clang-format || echo clang-format
-    has lua5.4 && lua5.4 -e 'require "cjson"' 2>/dev/null || echo lua-cjson
+    has_module cjson || echo lua-cjson
+    has_module lfs || echo lua-filesystem
+    has_module posix.unistd || echo lua-posix
+    missing_for_clang
+    has strace || echo strace
 }
 
 apt_install() {

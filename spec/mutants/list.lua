@@ -28,7 +28,8 @@ return {
     { file = queue, what = "put does not say which message it moves",
       old = "    mf__note(&rt->self->seq, seq);\n", new = "" },
     { file = queue, what = "get does not say what it moves into its hand",
-      old = "    mf__note(&s->hand, d->block);\n", new = "" },
+      old = "    mf__note(&s->hand, m->block ? mf__offset(rt, m->block) : 0);\n",
+      new = "" },
     { file = queue, what = "get does not say which message it moves",
       old = "    mf__note(&s->seq, seq);\n", new = "" },
     { file = queue, what = "a lost message is counted by each claimer",
@@ -50,16 +51,17 @@ return {
     { file = mutex, what = "a repaired mutex is not declared so",
       old = "    pthread_mutex_consistent(&x->m);\n", new = "" },
     { file = mutex, what = "a mutex does not name its holder",
-      old = "        return MF_OWNER_DIED;\n    sign(x, self + 1);", new = "        "
-          .. "return MF_OWNER_DIED;" },
+      old = "    MF_CRASH(\"mutex.lock.locked\");\n    sign(x, self + 1);\n",
+      new = "" },
 
     { file = block, what = "a small block is taken without a note",
-      old = "        mf__note(&rt->self->fresh, head);\n", new = "" },
+      old = "        mf__note(&rt->self->fresh, mf__offset(rt, b));\n",
+      new = "" },
     { file = block, what = "a block of the free list stays its victim's",
       old = "if (fresh && (fresh == class->free || is_uncarved))", new = "if (0 && is_uncarved)" },
     { file = block, what = "a slab has one block too many",
-      old = "(n + 1) * class_size(c) > SLAB_UNITS * MF_UNIT",
-      new = "n * class_size(c) > SLAB_UNITS * MF_UNIT" },
+      old = "uint64_t end = ((uint64_t)(uint32_t)carved + 1) * class_size(c);",
+      new = "uint64_t end = (uint64_t)(uint32_t)carved * class_size(c);" },
     { file = block, what = "what the dead one owned is not looked for",
       old = "    if (atomic_load(&rt->self->owned))\n", new = "    if (0)\n" },
     { file = block, what = "a run that nobody knows is not given back",
@@ -83,8 +85,8 @@ return {
       old = "            mf__note(&p->free, head->next);\n", new = "            (void)0;\n" },
 
     { file = slot, what = "a slot is reused with the intents of the dead",
-      old = "    forget_intents(s);\n    atomic_store(&s->state, (uint64_t)mf__generation",
-      new = "    atomic_store(&s->state, (uint64_t)mf__generation" },
+      old = "    forget_intents(s);\n    MF_CRASH",
+      new = "    MF_CRASH" },
     { file = slot, what = "an orphan's slot is never free again",
       old = "    if (mf__parent(state) < 0)\n        return true;", new = "    return false;" },
     { file = death, what = "what the dead was busy with is not settled",
@@ -108,12 +110,12 @@ return {
           .. "mf__wait_wake(&b->released);",
       new = "            atomic_fetch_sub(&rt->self->held, 1);" },
     { file = lock, what = "a dead holder's lock is not passed on",
-      old = "if (atomic_compare_exchange_strong(&body(o)->word, &word, ABANDONED | pid) || word & "
-          .. "ABANDONED)", new = "(void)pid;\n    if (word & ABANDONED)" },
+      old = "    if (atomic_compare_exchange_strong(&body(o)->word, &word, ABANDONED | pid) ||\n",
+      new = "    (void)pid;\n    if (" },
 
     { file = fork, what = "a child survives its parent",
-      old = "return prctl(PR_SET_PDEATHSIG, SIGKILL) == 0 && getppid() == parent;",
-      new = "return getppid() == parent;" },
+      old = "prctl(PR_SET_PDEATHSIG, SIGKILL) != 0 || ",
+      new = "" },
     { file = fork, what = "a child keeps its parent's files open",
       old = "    mf__fd_close_all(keep, n);\n", new = "    (void)keep, (void)n;\n" },
     { file = fork, what = "what was printed before the fork is printed twice",
@@ -121,7 +123,8 @@ return {
     { file = process, what = "a signal is taken for a status",
       old = "? info.si_status : -info.si_status;", new = "? info.si_status : info.si_status;" },
     { file = process, what = "who does not end when asked is left alone",
-      old = "            send_signal(list[i], SIGKILL);\n", new = "            (void)0;\n" },
+      old = "    send_to_all(list, n, SIGKILL, &programs);\n",
+      new = "" },
 
     { file = crew, what = "no retry is counted",
       old = "    return ++t->attempt;", new = "    return t->attempt;" },
@@ -135,7 +138,8 @@ return {
     { file = task, what = "a window that was not linked is lost",
       old = "    if (link && !linked)\n", new = "    if (0)\n" },
     { file = task, what = "a window stays in the worker's hand",
-      old = "    mf__note(&rt->self->hand, 0);\n    tail->next", new = "    tail->next" },
+      old = "    mf__note(&rt->self->hand, 0);\n    MF_CRASH(\"task.grow.noted\");\n",
+      new = "" },
 
     { file = scalars, what = "a whole float becomes an integer", values = true,
       old = "        if (lua_isinteger(L, idx))",
@@ -153,13 +157,15 @@ return {
       old = "    if (left < size)\n", new = "    if (0)\n" },
 
     { file = queue, what = "put of a block is committed without ordering", order = true,
-      old = "    atomic_store(&q->end[PUT].at, seq + 1); /* the commit */\n    mf__note",
+      old = "    atomic_store(&q->end[PUT].at, seq + 1); /* the commit */"
+          .. "\n    MF_CRASH(\"queue.put.committed\")",
       new = "    atomic_store_explicit(&q->end[PUT].at, seq + 1, "
-          .. "memory_order_relaxed);\n    mf__note" },
+          .. "memory_order_relaxed);\n    MF_CRASH(\"queue.put.committed\")" },
     { file = queue, what = "put of a few bytes is committed without ordering", order = true,
-      old = "        atomic_store(&q->end[PUT].at, seq + 1); /* the commit */\n        return",
-      new = "        atomic_store_explicit(&q->end[PUT].at, seq + 1, "
-          .. "memory_order_relaxed);\n        return" },
+      old = "    atomic_store(&q->end[PUT].at, seq + 1); /* the commit */"
+          .. "\n        MF_CRASH(\"queue.put.committed_copy\")",
+      new = "    atomic_store_explicit(&q->end[PUT].at, seq + 1, "
+          .. "memory_order_relaxed);\n        MF_CRASH(\"queue.put.committed_copy\")" },
     { file = queue, what = "get is committed without ordering", order = true,
       old = "    atomic_store(&q->end[GET].at, seq + 1); /* the commit */",
       new = "    atomic_store_explicit(&q->end[GET].at, seq + 1, memory_order_relaxed);" },

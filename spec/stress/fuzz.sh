@@ -36,16 +36,12 @@ runs() {
 }
 slice=5000000
 
-# libFuzzer is a part of clang; on Debian a package of its own.
-has clang || set -- clang
 tmp=$(mktemp -d) || exit 1
 trap 'rm -rf "$tmp"' EXIT
 trap 'exit 130' INT
 trap 'exit 143' TERM
-echo 'int LLVMFuzzerTestOneInput(void); int LLVMFuzzerTestOneInput(void) { return 0; }' >"$tmp/try.c"
-clang -fsanitize=fuzzer,address "$tmp/try.c" -o "$tmp/try" >/dev/null 2>&1 || set -- "$@" libclang-rt-dev
 # shellcheck disable=SC2046 # names of packages are words
-install_missing $(missing_for_build) "$@" || exit 1
+install_missing $(missing_for_build) $(missing_for_clang) || exit 1
 
 options="-DMF_FUZZ=ON -DMF_WERROR=ON -DBUILD_TESTING=OFF -DCMAKE_C_COMPILER=clang"
 # shellcheck disable=SC2086 # several options
