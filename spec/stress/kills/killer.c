@@ -242,7 +242,7 @@ bool kill_one(bool parent_too)
     } else {
         t = aim(region_is_wanted, parent_too);
         /* What follows from a death is seen after one in the middle of something. */
-        if (!t && (!killer_is_patient || killer_dice(3) == 0))
+        if (!t && (!killer_is_patient || killer_dice(10) == 0))
             t = aim(is_in_some_region, parent_too);
     }
     return t && strike(t);

@@ -20,7 +20,7 @@ unsigned killer_dice(unsigned n);
  * the parent only if it may be. False when nobody was there. */
 bool kill_one(bool parent_too);
 
-/* Who waits for somebody in such a region kills nobody else meanwhile, but every third time. */
+/* Who waits for somebody in such a region kills nobody else meanwhile, but every tenth time. */
 extern bool killer_is_patient;
 
 bool kill_parent(void);
