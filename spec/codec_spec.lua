@@ -271,6 +271,8 @@ describe("the metatable hooks", function()
             refusal { x = fixed })
         local failing = setmetatable({}, { __mf_encode = function() error("oh", 0) end })
         assert.are.equal("args[1]: cannot send this: oh", refusal(failing))
+        local nameless = setmetatable({}, { __mf_encode = function() return 42, {} end })
+        assert.matches("__mf_encode must give the name of a module", refusal(nameless))
         local cyclic = setmetatable({}, {
             __mf_encode = function(v) return "spec_shape", { v } end
         })
@@ -282,6 +284,12 @@ describe("the metatable hooks", function()
         local value, code = codec:decode(bytes)
         assert.is_nil(value)
         assert.matches("no such shape", select(2, pcall(codec.raise, codec, code)))
+        bytes = codec:encode("args", setmetatable({ name = "disc" }, Shape))
+        package.loaded.spec_shape = "no table"
+        value, code = codec:decode(bytes)
+        package.loaded.spec_shape = nil
+        assert.is_nil(value)
+        assert.matches("whose module is no table", select(2, pcall(codec.raise, codec, code)))
     end)
 
     it("may use the codec themselves", function()

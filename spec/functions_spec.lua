@@ -194,6 +194,19 @@ describe("globals", function()
         end))
     end)
 
+    it("that are others under standard names travel", function()
+        local version, rep = _G._VERSION, string.rep
+        for _, replaced in ipairs { "Lua 9", rep, { 9 }, 9 } do
+            _G._VERSION = replaced
+            local f = load("return _VERSION")
+            local got = new_worker():call(f)
+            assert.are.same(type(replaced) == "function" and "function" or replaced,
+                type(replaced) == "function" and type(got) or got)
+        end
+        _G._VERSION = version
+        assert.are.equal(version, worker:call(load("return _VERSION")))
+    end)
+
     it("that replace standard ones travel", function()
         local original = print
         _G.print = function(...) return "replaced", type(original), ... end
@@ -308,6 +321,49 @@ describe("modules", function()
         for i = 1, 20 do
             package.loaded["alias_" .. i] = nil
         end
+    end)
+
+    it("give their classes by name and their data by value", function()
+        local methods = { get = function() return "method" end }
+        local M = { data = { 1, 2 }, Class = { __index = methods }, [1] = {}, text = "t" }
+        package.preload.spec_data = function() return M end
+        require "spec_data"
+        local data, object, inner, preload = codec:decode(codec:encode("args", M.data,
+            setmetatable({}, M.Class), setmetatable({}, methods), package.preload))
+        assert.are.same({ 1, 2 }, data)
+        assert.are_not.equal(M.data, data)
+        assert.are.equal(M.Class, getmetatable(object))
+        assert.are.equal(methods, getmetatable(inner))
+        assert.are.equal(package.preload, preload)
+        local bytes = codec:encode("args", setmetatable({}, methods))
+        M.Class = "no class any more"
+        local value = codec:decode(bytes)
+        assert.is_nil(value)
+        M.Class = nil
+        assert.is_nil((codec:decode(bytes)))
+        package.loaded.spec_data = "no module any more"
+        assert.is_nil((codec:decode(bytes)))
+        package.preload.spec_data, package.loaded.spec_data = nil, nil
+    end)
+
+    it("are looked for by all searchers, whatever they answer", function()
+        local searchers, path, cpath = package.searchers, package.path, package.cpath
+        package.loaded.spec_found = { f = function() end }
+        package.searchers = {
+            function() error "this one fails" end,
+            function() return "nothing" end,
+            function(name) return name == "spec_found" and function() return true end or nil end,
+        }
+        assert.are.equal(package.loaded.spec_found,
+            (probe.new(3):decode(probe.new(4):encode("args", package.loaded.spec_found))))
+        for _, broken in ipairs { {}, false } do
+            package.searchers = broken or nil
+            package.path, package.cpath = broken or nil, broken or nil
+            assert.are_not.equal(package.loaded.spec_found,
+                (probe.new(3):decode(probe.new(4):encode("args", package.loaded.spec_found))))
+        end
+        package.searchers, package.path, package.cpath = searchers, path, cpath
+        package.loaded.spec_found = nil
     end)
 
     it("may have names of any length, and any number of them", function()
