@@ -34,7 +34,7 @@ while :; do
     esac
     shift
 done
-[ $# -gt 0 ] || set -- unit crash spec
+[ $# -gt 0 ] || set -- unit crash spec resources
 
 # shellcheck disable=SC2046 # the names of packages are words
 install_missing $(missing_for_tests) || exit 1

@@ -26,7 +26,10 @@ static int stay(mf_runtime *mine, void *arg)
     void *data;
     size_t size;
     (void)arg;
-    return mf_queue_get(mine, q, MF_FOREVER, &data, &size) == 0 && size == 4 ? 5 : 6;
+    if (mf_queue_get(mine, q, MF_FOREVER, &data, &size) < 0)
+        return 6;
+    free(data);
+    return size == 4 ? 5 : 7;
 }
 
 static int worker_main(mf_runtime *mine, mf_pool *own, void *arg)
@@ -60,7 +63,7 @@ static struct mf_submit one_item(void)
 
 static void open_all(void)
 {
-    CHECK(mf_open(NULL, &rt) == 0);
+    CHECK(mf_open(&(struct mf_arena_options){.reserve = 64 << 20}, &rt) == 0);
     CHECK(mf_queue_new(rt, 0, &q) == 0 && mf_lock_new(rt, &lock) == 0);
     uint64_t handle = mf_queue_handle(rt, q);
     struct mf_start start = {.main = stay, .handles = &handle, .handle_count = 1};
