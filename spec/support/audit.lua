@@ -109,11 +109,11 @@ function M.install(before_each, after_each)
     end)
 end
 
--- Calls f until it gives something true, and gives that; an error after `seconds` (10), in which it
--- has looked a hundred times a second: a machine that has no time for this process has none for the
--- others either.
+-- Calls f until it gives something true, and gives that; an error after `seconds` (10), times
+-- $MF_SLACK, in which it has looked a hundred times a second: a machine that has no time for this
+-- process has none for the others either.
 function M.eventually(f, seconds)
-    seconds = seconds or 10
+    seconds = (seconds or 10) * (tonumber(os.getenv "MF_SLACK") or 1)
     local last, looks = mp.time() + seconds, 0
     repeat
         local value = f()

@@ -5,6 +5,8 @@ local lfs = require "lfs"
 
 local M = {}
 
+local slack = tonumber(os.getenv "MF_SLACK") or 1 -- for what slows programs down
+
 function M.read_all(path)
     local file <close> = assert(io.open(path, "rb"))
     return file:read "a"
@@ -20,8 +22,8 @@ local function line_of(command)
     return pipe:read "l"
 end
 
--- The path of the interpreter that runs this.
-M.interpreter = line_of "readlink /proc/$PPID/exe"
+-- The path of the interpreter that runs this. Under valgrind what runs is valgrind.
+M.interpreter = os.getenv "MF_INTERPRETER" or line_of "readlink /proc/$PPID/exe"
 
 -- Is this a build with AddressSanitizer? It needs memory and signals for itself.
 M.sanitized = M.read_all "/proc/self/maps":find("libasan", 1, true) ~= nil
@@ -63,12 +65,13 @@ function M.folder()
 end
 
 -- Runs a text of the shell, in which $LUA is the interpreter. Gives what it writes on its two
--- outputs, and its status, which is 124 when it took more than `seconds` (60) and was killed.
+-- outputs, and its status, which is 124 when it took more than `seconds` (60) and was killed;
+-- $MF_SLACK times as many.
 function M.shell(text, seconds)
     local folder <close> = M.folder()
     M.write_all(folder .. "command", "LUA='" .. M.interpreter .. "'\n" .. text)
     local command = "timeout -k 1 %d sh %scommand >%sout 2>%serr </dev/null"
-    local _, _, status = os.execute(command:format(seconds or 60, folder, folder, folder))
+    local _, _, status = os.execute(command:format((seconds or 60) * slack, folder, folder, folder))
     return { out = M.read_all(folder .. "out"), err = M.read_all(folder .. "err"), status = status }
 end
 
