@@ -2,6 +2,7 @@
 -- interrupt a thousand times a second, processes that are stopped. What the command alone does with
 -- signals is in host_spec.lua; what else may surround a family in surroundings_spec.lua.
 
+local lfs = require "lfs"
 local audit = require "spec.support.audit"
 local calls = require "spec.support.blocking"
 local mp = require "moonfork"
@@ -235,12 +236,15 @@ end
 
 -- Files of the family that have a name, but for those that the specs themselves gave it.
 local function names_of_files(pid)
+    local here = lfs.currentdir() .. "/"
     local names = {}
     for _, member in ipairs(run.session(pid)) do
         local text = run.shell(("grep ' ...s ' /proc/%d/maps; ls -l /proc/%d/fd"):format(
             member, member)).out
         for name in text:gmatch " (/[^\n ]*)[^\n]*" do
-            if (name:find "^/dev/shm" or name:find "^/tmp") and not name:find "/err$" then
+            local ours = name:sub(1, #here) == here -- where the tree itself lies below /tmp
+            if (name:find "^/dev/shm" or name:find "^/tmp") and not name:find "/err$"
+                and not ours then
                 names[#names + 1] = name
             end
         end
