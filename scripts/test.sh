@@ -7,9 +7,9 @@ cd "$root" || exit 1
 . scripts/tools/setup.sh
 
 steps="layers format luacheck unit spec stock asan asan-spec asan-stock tsan install \
-    crash kills fuzz scoreboard resources mutants"
-full_steps="signals"                            # with --full, or by name
-pairs="spec asan-spec tsan crash fuzz resources" # each of these runs beside the step after it
+    crash kills scoreboard resources"
+full_steps="fuzz mutants signals valgrind" # with --full, or by name
+pairs="spec asan-spec crash scoreboard fuzz" # each of these runs beside the step after it
 longest=400 # seconds that the specs may take before they count as hung
 
 usage() {
@@ -31,13 +31,14 @@ Without a name all steps are run:
   install     what cmake --install puts in place is used by a host of its own
   crash       a process dies, or stands still, at each named point of the runtime
   kills       processes of a mesh of pools, queues and locks are killed at random
-  fuzz        hostile bytes for the decoder and for the readers of shared memory
   scoreboard  one kill or misuse each, as users meet them
   resources   allocations and system calls fail in turn
-  mutants     the suite notices when a line of moonfork is broken
 
---full      their long forms, and then what only is long; hours:
+--full      their long forms, and then what takes too long for every day; hours:
+  fuzz        hostile bytes for the decoder and for the readers of shared memory
+  mutants     the suite notices when a line of moonfork is broken
   signals     storms of signals, processes that are stopped
+  valgrind    memcheck has nothing to report
 --coverage  prints how much of runtime/ and of the codec all this reaches
 END
 }
@@ -135,6 +136,7 @@ step_scoreboard() {
 step_resources() { harness spec/stress/resources.sh; }
 step_mutants() { harness spec/mutants/check.sh; }
 step_signals() { harness spec/stress/signals.sh; }
+step_valgrind() { harness spec/stress/valgrind.sh; }
 
 step_install() {
     build_release && cmake --install build --prefix "$tmp/prefix" >"$tmp/install" 2>&1

@@ -59,7 +59,6 @@ missing_for_tests() {
     has clang-format || echo clang-format
     has_module cjson || echo lua-cjson
     has_module lfs || echo lua-filesystem
-    missing_for_clang
     has strace || echo strace
 }
 
