@@ -25,8 +25,8 @@ Without a name all steps are run:
   spec        the specs (busted) under moonfork
   stock       the specs under lua5.4
   asan        the C tests, with AddressSanitizer and UndefinedBehaviorSanitizer
-  asan-spec   the specs under a moonfork with these two
-  asan-stock  the specs under lua5.4, the module with these two
+  asan-spec   most specs under a moonfork with these two
+  asan-stock  some specs under lua5.4, the module with these two
   tsan        the C tests that are driven by threads, with ThreadSanitizer
   install     what cmake --install puts in place is used by a host of its own
   crash       a process dies, or stands still, at each named point of the runtime
@@ -66,9 +66,15 @@ run_ctest() {
 run_busted() {
     folder=$1
     shift
+    # shellcheck disable=SC2086 # specs: several names, or none for all
     MF_BUILD=$folder MF_COUNTS=$counts LUA_CPATH="$root/$folder/?.so;;" \
         timeout -k 10 "$longest" "$@" "$(command -v busted)" \
-        --output="$root/scripts/tools/busted_counts.lua" </dev/null
+        --output="$root/scripts/tools/busted_counts.lua" $specs </dev/null
+}
+
+# specs_of NAME…: run_busted takes these only; but all in the long form.
+specs_of() {
+    [ -n "$form" ] || specs=$(printf 'spec/%s_spec.lua ' "$@")
 }
 
 # --- The steps -----------------------------------------------------------------------------------
@@ -104,12 +110,14 @@ step_asan() {
 
 step_asan_spec() {
     export ASAN_OPTIONS=$sanitizers UBSAN_OPTIONS=print_stacktrace=1
+    specs_of audit bytecode codec functions guarantees host lock pool process queue surroundings
     build_asan && run_busted build/asan build/asan/moonfork
 }
 
 # Leaks are not looked for here: all that a spec starts, sh for one, would be held to it.
 step_asan_stock() {
     export ASAN_OPTIONS="$sanitizers:detect_leaks=0" UBSAN_OPTIONS=print_stacktrace=1
+    specs_of audit functions lock pool process queue
     build_asan && run_busted build/asan env LD_PRELOAD="$(cc -print-file-name=libasan.so)" lua5.4
 }
 
@@ -205,6 +213,7 @@ for name in "$@"; do
     esac
 done
 
+specs=
 tmp=$(mktemp -d) || exit 1
 trap 'rm -rf "$tmp"' EXIT
 trap 'exit 130' INT
