@@ -13,8 +13,8 @@ short_list() {
 a kill anywhere, each store a step|queue|0 errors|P=1 C=1 FINE
 a kill anywhere|queue|0 errors|P=1 C=2
 a kill anywhere, messages in descriptors|queue|0 errors|P=1 C=1 INLINES=1 PUTS=2 GETS=2
-two kills, also of a claimer|queue|0 errors|P=1 C=1 KILLS=2 WATCHES=1
-two kills, also of a sleeper that claims|queue|0 errors|P=1 C=1 KILLS=2 LOOKS=1
+two kills, also of a claimer|queue|0 errors|P=1 C=1 READY=1 GETS=2 KILLS=2 WATCHES=1
+two kills, also of a sleeper that claims|queue|0 errors|P=1 C=1 READY=1 GETS=2 KILLS=2 LOOKS=1
 store buffers|wait|0 errors|
 no wake after the unlocking|queue|starved|P=1 C=1 KILLS=0 BUG_NO_WAKE
 wake before the commit|queue|starved|P=1 C=1 KILLS=0 BUG_WAKE_EARLY
@@ -38,8 +38,10 @@ END
 
 long_list() {
     cat <<'END'
-a kill anywhere, two messages|queue|0 errors|P=1 C=2 PUTS=2
-a kill anywhere, a room of two|queue|0 errors|P=2 C=1 ROOM=2 CAPACITY=2 GETS=2
+a kill anywhere, each store a step|queue|0 errors|P=1 C=1 READY=1 GETS=2 FINE
+a kill anywhere, two messages each|queue|0 errors|P=1 C=2 PUTS=2
+a kill anywhere, two producers|queue|0 errors|P=2 C=1 READY=1 GETS=2
+a kill anywhere, segments of two|queue|0 errors|P=2 C=1 READY=1 GETS=2 CAPACITY=3 ROOM=2
 a kill anywhere, one that only waits|queue|0 errors|P=1 C=2 POLLS=2
 a kill anywhere, sleepers that claim|queue|0 errors|P=1 C=2 LOOKS=1
 deadlines|queue|0 errors|P=3 C=1 READY=1 TIMED=1 TRIES=2 KILLS=0
