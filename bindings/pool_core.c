@@ -141,6 +141,8 @@ static int core_poll(lua_State *L)
             lua_pushlightuserdata(L, job);
             return 1;
         }
+        if (lua_gethook(core->lua->L)) /* a signal came while a worker was replaced */
+            mf__lua_interrupted(L);
         until = mf__lua_slice(core->lua, deadline);
         rc = mf_pool_collect(core->pool, until);
         again = mf__lua_goes_on(L, core->lua, rc, until, deadline);

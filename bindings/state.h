@@ -130,7 +130,7 @@ static inline int64_t mf__lua_slice(mf_lua *lua, int64_t deadline)
 {
     if (deadline == 0)
         return 0;
-    int64_t now = mf__now(), slice = now + MF_SECOND;
+    int64_t now = mf__now(), slice = now + MF_SECOND / 5;
     struct mf_call *call = &lua->rt->call;
     if (!call->since)
         *call = (struct mf_call){.since = now, .until = deadline};

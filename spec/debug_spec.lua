@@ -118,7 +118,7 @@ describe("mp.debug.dump", function()
         line_with("^  " .. name_of(empty) .. ": 0 messages; there wait " .. getter.pid .. ";")
         line_with("^  " .. name_of(lock) .. ": held by " .. mp.getpid() .. " %(MainProcess%) for "
             .. "%d+ m?s; there wait " .. locker.pid)
-        -- One wait, though it is made of slices of a second.
+        -- One wait, though it is made of slices of 0.2 s.
         line_with(puts .. "to put into " .. name_of(full) .. " for 1%.[1-9] s")
         line_with(receives .. "to get from %S+ for 1%.[1-9] s, without a deadline")
         end_all(putter, getter, locker, receiver, sleeper, parent)
