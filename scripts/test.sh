@@ -9,8 +9,7 @@ cd "$root" || exit 1
 steps="layers format luacheck unit spec stock asan asan-spec asan-stock tsan install \
     crash kills scoreboard resources"
 full_steps="fuzz mutants signals valgrind" # with --full, or by name
-pairs="spec asan-spec crash scoreboard fuzz" # each of these runs beside the step after it
-longest=400 # seconds that the specs may take before they count as hung
+pairs="crash scoreboard fuzz" # each of these runs beside the step after it
 
 usage() {
     cat <<'END'
@@ -25,8 +24,8 @@ Without a name all steps are run:
   spec        the specs (busted) under moonfork
   stock       the specs under lua5.4
   asan        the C tests, with AddressSanitizer and UndefinedBehaviorSanitizer
-  asan-spec   most specs under a moonfork with these two
-  asan-stock  some specs under lua5.4, the module with these two
+  asan-spec   the specs under a moonfork with these two
+  asan-stock  the specs under lua5.4, the module with these two
   tsan        the C tests that are driven by threads, with ThreadSanitizer
   install     what cmake --install puts in place is used by a host of its own
   crash       a process dies, or stands still, at each named point of the runtime
@@ -62,19 +61,14 @@ run_ctest() {
     return $status
 }
 
-# run_busted FOLDER COMMAND…: the specs under COMMAND, an interpreter, with FOLDER's products.
+# run_busted FOLDER COMMAND…: the specs under COMMAND, an interpreter, with FOLDER's products. The
+# largest begin: they take longest.
 run_busted() {
     folder=$1
     shift
-    # shellcheck disable=SC2086 # specs: several names, or none for all
-    MF_BUILD=$folder MF_COUNTS=$counts LUA_CPATH="$root/$folder/?.so;;" \
-        timeout -k 10 "$longest" "$@" "$(command -v busted)" \
-        --output="$root/scripts/tools/busted_counts.lua" $specs </dev/null
-}
-
-# specs_of NAME…: run_busted takes these only; but all in the long form.
-specs_of() {
-    [ -n "$form" ] || specs=$(printf 'spec/%s_spec.lua ' "$@")
+    # shellcheck disable=SC2046 # names of specs are words
+    MF_BUILD=$folder LUA_CPATH="$root/$folder/?.so;;" \
+        sh scripts/tools/run-specs.sh "$counts" $(ls -S spec/*_spec.lua) -- "$@"
 }
 
 # --- The steps -----------------------------------------------------------------------------------
@@ -110,14 +104,12 @@ step_asan() {
 
 step_asan_spec() {
     export ASAN_OPTIONS=$sanitizers UBSAN_OPTIONS=print_stacktrace=1
-    specs_of audit bytecode codec functions guarantees host lock pool process queue surroundings
     build_asan && run_busted build/asan build/asan/moonfork
 }
 
 # Leaks are not looked for here: all that a spec starts, sh for one, would be held to it.
 step_asan_stock() {
     export ASAN_OPTIONS="$sanitizers:detect_leaks=0" UBSAN_OPTIONS=print_stacktrace=1
-    specs_of audit functions lock pool process queue
     build_asan && run_busted build/asan env LD_PRELOAD="$(cc -print-file-name=libasan.so)" lua5.4
 }
 
@@ -213,7 +205,6 @@ for name in "$@"; do
     esac
 done
 
-specs=
 tmp=$(mktemp -d) || exit 1
 trap 'rm -rf "$tmp"' EXIT
 trap 'exit 130' INT
