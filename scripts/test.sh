@@ -7,8 +7,8 @@ cd "$root" || exit 1
 . scripts/tools/setup.sh
 
 steps="layers format luacheck unit spec stock asan asan-spec asan-stock tsan install \
-    crash kills scoreboard resources"
-full_steps="fuzz mutants signals valgrind" # with --full, or by name
+    crash kills scoreboard resources fuzz mutants model signals"
+full_steps="valgrind" # with --full, or by name
 pairs="crash scoreboard fuzz" # each of these runs beside the step after it
 
 usage() {
@@ -32,11 +32,12 @@ Without a name all steps are run:
   kills       processes of a mesh of pools, queues and locks are killed at random
   scoreboard  one kill or misuse each, as users meet them
   resources   allocations and system calls fail in turn
-
---full      their long forms, and then what takes too long for every day; hours:
   fuzz        hostile bytes for the decoder and for the readers of shared memory
   mutants     the suite notices when a line of moonfork is broken
+  model       SPIN verifies the model of queue, sleep and death, and finds the seeded bugs
   signals     storms of signals, processes that are stopped
+
+--full      their long forms, which take hours, and
   valgrind    memcheck has nothing to report
 --coverage  prints how much of runtime/ and of the codec all this reaches
 END
@@ -135,6 +136,7 @@ step_scoreboard() {
 
 step_resources() { harness spec/stress/resources.sh; }
 step_mutants() { harness spec/mutants/check.sh; }
+step_model() { harness spec/model/check.sh; }
 step_signals() { harness spec/stress/signals.sh; }
 step_valgrind() { harness spec/stress/valgrind.sh; }
 
