@@ -151,10 +151,11 @@ static int wait_until(mf_runtime *rt, struct mf_wait *w, mf_condition *holds, co
         if (holds(arg))
             return 0;
         int rc = sleep_on(rt, w, ticket, deadline);
-        if (rc == SLICE_IS_OVER && holds(arg))
+        bool over = rc == SLICE_IS_OVER || rc == MF_ETIMEOUT;
+        if (over && holds(arg))
             found_late(rt, w, ticket);
         uint32_t deaths = atomic_load(&rt->arena->deaths);
-        if (rc == SLICE_IS_OVER || rc == MF_ETIMEOUT || deaths != rt->deaths_seen) {
+        if (over || deaths != rt->deaths_seen) {
             rt->deaths_seen = deaths;
             /* The wake that this may have taken goes on: while supervisors are at work, `busy` does
              * not name what is waited for here, and a death would not be followed by a wake. */

@@ -155,9 +155,17 @@ static void wait_for_word(void)
     mf__message_free(rt, &m);
 }
 
-static void a_getter_killed_in_its_sleep_takes_no_message_along(void)
+static void take_the_rest(void)
 {
     struct mf_message m;
+    while (mf__queue_get(rt, work, &m, 0) == 0) {
+        mf__queue_delivered(rt);
+        mf__message_free(rt, &m);
+    }
+}
+
+static void a_getter_killed_in_its_sleep_takes_no_message_along(void)
+{
     open_queues(0);
     for (int round = 0; round < 50; round++) {
         mf_process *p = start(sleep_in_get, NULL);
@@ -170,11 +178,7 @@ static void a_getter_killed_in_its_sleep_takes_no_message_along(void)
         struct mf_queue_stats stats;
         mf_queue_stats(work, &stats);
         CHECK(stats.queued + stats.lost == stats.put - stats.got && stats.queued <= 1);
-        if (stats.queued) {
-            CHECK(mf__queue_get(rt, work, &m, MF_FOREVER) == 0);
-            mf__queue_delivered(rt);
-            mf__message_free(rt, &m);
-        }
+        take_the_rest();
     }
     close_queues();
 }
@@ -276,6 +280,53 @@ static void closing_wakes_those_who_sleep(void)
     close_queues();
 }
 
+static int see_and_leave(mf_runtime *own, void *arg)
+{
+    (void)arg;
+    mf_queue_put(own, done, "here", 4, NULL, 0, MF_FOREVER);
+    return mf_queue_wait(own, work, MF_FOREVER) < 0;
+}
+
+static int sleep_in_get_once(mf_runtime *own, void *arg)
+{
+    struct mf_message m;
+    (void)arg;
+    mf_queue_put(own, done, "here", 4, NULL, 0, MF_FOREVER);
+    if (mf__queue_get(own, work, &m, MF_FOREVER) < 0)
+        return 1;
+    mf__queue_delivered(own);
+    mf__message_free(own, &m);
+    return 0;
+}
+
+static void is_asleep(const mf_process *p)
+{
+    while (mf_process_status(p) == MF_PROCESS_RUNNING &&
+           atomic_load(&mf__slot_at(rt, mf__process_slot(p))->waits) != MF_WAITS_OBJECT)
+        sched_yield();
+}
+
+/* Where it does not, the taker finds the message a second later, and the test is not over before
+ * its alarm. */
+static void one_that_only_looks_leaves_the_wake_to_one_that_takes(void)
+{
+    open_queues(0);
+    for (int round = 0; round < 100; round++) {
+        mf_process *looks = start(see_and_leave, NULL);
+        wait_for_word();
+        is_asleep(looks); /* first, so that it is woken first */
+        mf_process *takes = start(sleep_in_get_once, NULL);
+        wait_for_word();
+        is_asleep(takes);
+        CHECK(mf_queue_put(rt, work, "m", 1, NULL, 0, MF_FOREVER) == 0);
+        end(takes, 0);
+        CHECK(mf_queue_put(rt, work, "m", 1, NULL, 0, MF_FOREVER) == 0);
+        end(looks, 0);
+        take_the_rest();
+    }
+    close_queues();
+}
+
 static int pass_on(mf_runtime *own, void *arg)
 {
     struct mf_message m;
@@ -315,6 +366,7 @@ int main(void)
     RUN(a_task_whose_worker_dies_at_a_get_of_its_own_is_not_forgotten);
     RUN(two_deaths_whose_claimers_die_too_are_two_lost_messages);
     RUN(closing_wakes_those_who_sleep);
+    RUN(one_that_only_looks_leaves_the_wake_to_one_that_takes);
     RUN(a_queue_made_later_is_sent_to_a_process_that_was_forked_before);
     return 0;
 }
