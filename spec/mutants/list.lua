@@ -128,8 +128,9 @@ return {
 
     { file = crew, what = "no retry is counted",
       old = "    return ++t->attempt;", new = "    return t->attempt;" },
-    { file = crew, what = "a result that was not reported is computed again",
-      old = "bool over = state == MF_TASK_DONE || state", new = "bool over = state" },
+    { file = "runtime/pool/worker.h", what = "an item is begun in silence",
+      old = "    mf__note(&t->begun, atomic_load_explicit(&t->done, memory_order_relaxed) + 1);\n",
+      new = "" },
     { file = crew, what = "a dead worker's news come after its end",
       old = "    mf__pool_drain(pool); /* what it committed comes first */\n", new = "" },
     { file = pool, what = "the last task does not end a closed pool",
