@@ -412,7 +412,7 @@ static void a_process_stopped_in_a_lock_keeps_nobody_from_looking_or_ending(void
     mf_process_signal(list[0], SIGKILL);
     CHECK(mf_process_join(rt, list[0], mf__deadline(0.2)) == MF_ETIMEOUT);
     CHECK(mf__process_is_over(list[0]) && mf__death_check(rt) == 0);
-    mf__process_end_many(rt, list, 3, 0.05);
+    mf__process_end_many(rt, list, 3, 0.2 * check_slack());
     CHECK(mf_process_status(list[0]) == -SIGKILL && mf_process_status(list[1]) == -SIGKILL);
     CHECK(mf_process_status(list[2]) == -SIGTERM);
     for (int i = 0; i < 3; i++)
