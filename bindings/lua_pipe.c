@@ -134,18 +134,18 @@ static int end_poll(lua_State *L)
     mf_lua *lua = mf__lua_upvalue(L);
     struct pipe_end *e = to_end(L);
     mf_queue *q = open_queue(L, IN, "poll");
-    int64_t deadline = lua_isnoneornil(L, 2) ? 0 : mf__lua_deadline(L, 2, NULL);
-    for (;;) {
-        bool alive = mf__handle_is_alive(lua->rt, e->peer);
+    int64_t deadline = lua_isnoneornil(L, 2) ? 0 : mf__lua_deadline(L, 2, NULL), until;
+    bool alive;
+    int rc;
+    do {
+        alive = mf__handle_is_alive(lua->rt, e->peer);
         int64_t slice = mf__now() + LOOK;
-        int rc = mf_queue_wait(lua->rt, q, !alive ? 0 : deadline < slice ? deadline : slice);
-        bool over = rc == MF_ETIMEOUT && deadline <= slice;
-        if (rc == 0 || !alive || rc == MF_EEMPTY || over) {
-            lua_pushboolean(L, rc == 0 || !alive);
-            return 1;
-        }
-        mf__lua_again(L, rc);
-    }
+        until = mf__lua_slice(lua, deadline);
+        until = !alive ? 0 : until < slice ? until : slice;
+        rc = mf_queue_wait(lua->rt, q, until);
+    } while (mf__lua_goes_on(L, lua, rc, until, deadline));
+    lua_pushboolean(L, rc == 0 || !alive);
+    return 1;
 }
 
 /* --- closing ------------------------------------------------------------------------------------

@@ -141,11 +141,11 @@ static int core_poll(lua_State *L)
             lua_pushlightuserdata(L, job);
             return 1;
         }
-        if (lua_gethook(core->lua->L)) /* a signal came while a worker was replaced */
-            mf__lua_interrupted(L);
         until = mf__lua_slice(core->lua, deadline);
         rc = mf_pool_collect(core->pool, until);
-        again = mf__lua_goes_on(L, core->lua, rc, until, deadline);
+        /* News that finish nothing (a worker was replaced, say) end a slice, not the wait. */
+        bool none = rc == 0 && core->finished_first == core->finished_count;
+        again = mf__lua_goes_on(L, core->lua, none ? MF_ETIMEOUT : rc, none ? 0 : until, deadline);
         if (rc == MF_ECLOSED && core->finished_first == core->finished_count)
             return mf__lua_fail(L, MF_EEMPTY);
         if (rc == MF_ECORRUPT)

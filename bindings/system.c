@@ -13,13 +13,17 @@
 /* Sleeps a while, in which a parent looks after its workers, and anybody after the dead. */
 static int nap(mf_runtime *rt, int64_t deadline)
 {
-    int64_t slice = mf__now() + LOOK;
     struct mf_said before;
-    mf__wait_say(rt, MF_WAITS_TIME, 0, deadline, &before);
-    int rc = mf__sleep_until(rt->supervisors && slice < deadline ? slice : deadline);
-    mf__wait_unsay(rt, &before);
-    mf__wait_look_around(rt);
-    return rc;
+    int64_t slice;
+    int rc;
+    do {
+        slice = mf__now() + LOOK;
+        mf__wait_say(rt, MF_WAITS_TIME, 0, deadline, &before);
+        rc = mf__sleep_until(rt->supervisors && slice < deadline ? slice : deadline);
+        mf__wait_unsay(rt, &before);
+        mf__wait_look_around(rt);
+    } while (rc == 0 && mf__now() < deadline);
+    return rc < 0 ? rc : MF_ETIMEOUT;
 }
 
 static int system_sleep(lua_State *L)
@@ -27,12 +31,14 @@ static int system_sleep(lua_State *L)
     mf_lua *lua = mf__lua_upvalue(L);
     lua_Number seconds = luaL_checknumber(L, 1);
     luaL_argcheck(L, seconds >= 0, 1, "a time of 0 seconds or more expected");
-    int64_t deadline = mf__deadline(seconds);
-    while (mf__now() < deadline) {
-        int64_t until = mf__lua_slice(lua, deadline);
-        int rc = nap(lua->rt, until);
-        mf__lua_goes_on(L, lua, rc < 0 ? rc : MF_ETIMEOUT, until, deadline);
-    }
+    int64_t deadline = mf__deadline(seconds), until;
+    int rc;
+    if (deadline == 0)
+        return 0;
+    do {
+        until = mf__lua_slice(lua, deadline);
+        rc = nap(lua->rt, until);
+    } while (mf__lua_goes_on(L, lua, rc, until, deadline));
     return 0;
 }
 

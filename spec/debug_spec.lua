@@ -166,6 +166,29 @@ describe("mp.debug.dump", function()
         assert.falsy(dump():find(ended.pid, 1, true))
     end)
 
+    it("tells of a process that is not there yet no pid of the one before", function()
+        local before = mp.spawn(function() end)
+        before:join()
+        local p = mp.spawn(function() mp.sleep(1000) end)
+        os.execute("kill -STOP " .. p.pid)
+        local line = line_with("^  " .. p.pid, "is stopped")
+        assert.falsy(dump():find("  " .. before.pid, 1, true), line)
+        end_all(p)
+    end)
+
+    it("tells since when a poll waits, and a call whose tasks have a time limit", function()
+        local a, b = mp.Pipe()
+        local p = mp.spawn(function() b:poll(1000) end)
+        line_with("^  " .. p.pid, "waits to get from %S+ for 1%.[1-9] s, for at most 16 min more$")
+        local caller = mp.spawn(function()
+            mp.Pool(1):map(function() mp.sleep(1000) end, { 1 }, { timeout = 1000 })
+        end)
+        line_with("^  " .. caller.pid, "waits to get from %S+ for 1%.[1-9] s, without a deadline$")
+        end_all(p, caller)
+        a:close()
+        b:close()
+    end)
+
     it("is the same in every process", function()
         local q = mp.Queue(1)
         q:put "x"
@@ -228,7 +251,8 @@ describe("a join of a child that only the joiner could wake", function()
         local p = mp.spawn(function(c) return c:recv() end, b)
         b:close()
         assert.matches("waits to receive from a pipe %(Pipe#%d+: 0 messages%), into which only "
-            .. "this process could send: send, or close the end, before the join$", refused(p))
+            .. "this process could send: send before the join, or close that end in every process "
+            .. "that has it, the receiver too$", refused(p))
         a:send "at last"
         assert.equal("at last", p:get())
         a:close()
@@ -243,6 +267,38 @@ describe("a join of a child that only the joiner could wake", function()
             refused(p))
         lock:release()
         assert.is_true(p:get())
+    end)
+
+    it("which waits for what it alone has is refused, with other advice", function()
+        local p = mp.spawn(function()
+            local lock = mp.Lock()
+            lock:acquire()
+            lock:acquire()
+        end)
+        assert.matches("waits for a lock %(Lock#%d+: held by " .. p.pid .. " .-%), which it holds "
+            .. "itself: a Lock is not recursive$", refused(p))
+        end_all(p)
+        p = mp.spawn(function() mp.Queue():get() end)
+        assert.matches("into which nobody else could put: let somebody else have the queue$",
+            refused(p))
+        end_all(p)
+    end)
+
+    it("is refused also after a sleep that ended late", function()
+        local q = mp.Queue()
+        local p = mp.spawn(function() return q:get() end)
+        local first = mp.time()
+        debug.sethook(function() -- runs in the sleep, after its first slice
+            if mp.time() > first + 0.1 then
+                debug.sethook()
+                while mp.time() < first + 0.5 do end -- luacheck: ignore
+            end
+        end, "", 1)
+        mp.sleep(0.3)
+        line_with "%(MainProcess%): runs %(this process%)"
+        refused(p)
+        q:put "go on"
+        assert.equal("go on", p:get())
     end)
 
     it("is refused over several corners: a child of the child, a sibling", function()
@@ -350,6 +406,7 @@ describe("MOONFORK_DEBUG=1", function()
         assert.matches("in %a+ 'get_in_vain'\n", err)
         assert.matches("\n  %d+ %(MainProcess%): waits to get from Queue#1 for 1%d%.%d s, "
             .. "without a deadline %(this process%)\n", err)
+        assert.matches("\n  Queue#1: 0 messages; there wait %d+; known to", err)
         assert.equal(1, select(2, err:gsub("has been waiting", ""))) -- the next comes after 20
     end)
 

@@ -11,6 +11,7 @@
 #define MF_INSPECT_H
 
 #include "arena.h"
+#include "slot.h"
 
 typedef void mf_line(void *arg, const char *text);
 
@@ -29,6 +30,9 @@ struct mf_dump {
 };
 
 #define MF_DUMP_LINE 400 /* bytes, at most */
+
+/* What a process says that it waits for; false: for nothing. */
+bool mf__dump_wait(const struct mf_dump *d, uint32_t slot, struct mf_waiting *ret_w);
 
 void mf__dump_processes(const struct mf_dump *d);
 void mf__dump_objects(const struct mf_dump *d);

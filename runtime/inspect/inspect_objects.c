@@ -35,7 +35,7 @@ static bool holds(const struct mf_dump *d, const struct mf_object *o, uint32_t s
 static bool waits(const struct mf_dump *d, const struct mf_object *o, uint32_t slot)
 {
     struct mf_waiting w;
-    return mf__slot_wait(mf__slot_at(d->rt, slot), &w) && w.waits == MF_WAITS_OBJECT &&
+    return mf__dump_wait(d, slot, &w) && w.waits == MF_WAITS_OBJECT &&
            w.object == mf__object_index(d->rt, o) + 1;
 }
 

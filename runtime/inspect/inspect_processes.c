@@ -28,6 +28,11 @@ static char kernel_state(int pid)
     return name && name[1] == ' ' ? name[2] : '?';
 }
 
+static bool is_stopped(char state)
+{
+    return state == 'T' || state == 't';
+}
+
 /* --- what it waits for --------------------------------------------------------------------------
  */
 
@@ -40,8 +45,8 @@ static void add_object(const struct mf_dump *d, const struct mf_waiting *w, stru
     mf__object_name(d->rt, w->object - 1, t);
 }
 
-/* What a process says that it waits for. This one may be between two slices of a wait. */
-static bool find_wait(const struct mf_dump *d, uint32_t slot, struct mf_waiting *w)
+/* This process may be between two slices of a wait. */
+bool mf__dump_wait(const struct mf_dump *d, uint32_t slot, struct mf_waiting *w)
 {
     const struct mf_call *call = &d->rt->call;
     if (!mf__slot_wait(mf__slot_at(d->rt, slot), w))
@@ -59,7 +64,7 @@ static bool find_wait(const struct mf_dump *d, uint32_t slot, struct mf_waiting 
 static bool add_wait(const struct mf_dump *d, uint32_t slot, struct mf_text *t)
 {
     struct mf_waiting w;
-    if (!find_wait(d, slot, &w))
+    if (!mf__dump_wait(d, slot, &w))
         return false;
     mf__text_add(t, "waits ");
     if (w.waits == MF_WAITS_OBJECT && w.object) {
@@ -118,13 +123,20 @@ static void add_life(const struct mf_dump *d, uint32_t slot, struct mf_text *t)
     bool dead = state == 0 || state == 'Z' || state == 'X';
     if (dead)
         mf__text_add(t, "died, and its death is not settled yet; it ");
-    else if (state == 'T' || state == 't')
+    else if (is_stopped(state))
         mf__text_add(t, "is stopped; it ");
     if (!add_wait(d, slot, t))
-        mf__text_add(t, dead || state == 'T' || state == 't' ? "ran" : "runs");
+        mf__text_add(t, dead || is_stopped(state) ? "ran" : "runs");
     if (slot == d->rt->slot)
         mf__text_add(t, " (this process)");
     add_task(d, s, t);
+}
+
+static void add_start(const struct mf_dump *d, uint32_t slot, struct mf_text *t)
+{
+    int pid = atomic_load(&mf__slot_at(d->rt, slot)->pid);
+    bool stopped = pid && is_stopped(kernel_state(pid));
+    mf__text_add(t, stopped ? "is stopped while it is being started" : "is being started");
 }
 
 static void dump_process(const struct mf_dump *d, uint32_t slot)
@@ -141,7 +153,7 @@ static void dump_process(const struct mf_dump *d, uint32_t slot)
         mf__text_add(&t, ", child of %d", atomic_load(&mf__slot_at(d->rt, (uint32_t)parent)->pid));
     mf__text_add(&t, ": ");
     switch (mf__phase(state)) {
-    case MF_SLOT_STARTING: mf__text_add(&t, "is being started"); break;
+    case MF_SLOT_STARTING: add_start(d, slot, &t); break;
     case MF_SLOT_LIVE: add_life(d, slot, &t); break;
     case MF_SLOT_EXITED: mf__text_add(&t, "has ended, and is not joined yet"); break;
     case MF_SLOT_DEAD: mf__text_add(&t, "died, and is not joined yet"); break;

@@ -44,6 +44,7 @@ static void forget_intents(struct mf_slot *s)
     s->waits = MF_WAITS_NOT;
     s->seq = MF_NO_SEQ;
     s->status = 0;
+    s->pid = 0;
     s->name[0] = 0;
 }
 

@@ -5,7 +5,7 @@
  * state      its process; parent (start, reap);  all
  *            whoever claims it
  * life       locked by its process for life      all, by trylock: "dead" is EOWNERDEAD
- * pid        its process                         all, once state is not STARTING
+ * pid        its process, and its parent         all; 0 until the process is there
  * status     its process, before it leaves       its parent
  * fresh..    its process                         whoever claims it
  * task       its process                         its parent (a pool)

@@ -1,6 +1,7 @@
 /* deadlock.c - who waits for whom, and whether a join can end: see deadlock.h. */
 #include "deadlock.h"
 
+#include "lock.h"
 #include "object.h"
 #include "slot.h"
 
@@ -88,27 +89,30 @@ static bool is_held_by(const struct mf_object *o, uint32_t slot)
     return atomic_load(&o->holders[slot / 64]) >> slot % 64 & 1;
 }
 
-/* Who could wake a child at the object, if anybody: the subject of a sentence. */
+/* Who could wake a child at the object: the subject of a sentence. NULL: nobody else. */
 static const char *who_could(const mf_runtime *rt, const struct mf_object *o, uint32_t child)
 {
     for (uint32_t i = 0; i < MF_SLOTS; i++)
         if (i != child && i != rt->slot && is_held_by(o, i))
             return "only processes that wait themselves";
-    return is_held_by(o, rt->slot) ? "only this process" : "nobody";
+    return is_held_by(o, rt->slot) ? "only this process" : NULL;
 }
 
-/* What the child waits to do, who could help, and how. */
+/* What the child waits to do, who could help and how, or how to help where nobody else could. */
 struct phrase {
-    const char *waits, *who, *advice;
+    const char *waits, *who, *advice, *alone;
 };
-static const struct phrase lock = {"waits for a lock", "which %s could release",
-                                   "release it before the join"},
-                           put = {"waits to put into a full queue", "from which %s could get",
-                                  "get before the join"},
-                           get = {"waits to get from an empty queue", "into which %s could put",
-                                  "put, or close it, before the join"},
-                           receive = {"waits to receive from a pipe", "into which %s could send",
-                                      "send, or close the end, before the join"};
+static const struct phrase
+    lock = {"waits for a lock", "which %s could release", "release it before the join",
+            "let somebody else have the lock"},
+    put = {"waits to put into a full queue", "from which %s could get", "get before the join",
+           "let somebody else have the queue"},
+    get = {"waits to get from an empty queue", "into which %s could put",
+           "put, or close it, before the join", "let somebody else have the queue"},
+    receive = {"waits to receive from a pipe", "into which %s could send",
+               "send before the join, or close that end in every process that has it, the receiver "
+               "too",
+               "close that end in the receiver, too, before it receives"};
 
 static const struct phrase *phrase_for(const struct mf_object *o, uint32_t side)
 {
@@ -132,8 +136,13 @@ static void tell_object(const mf_runtime *rt, uint32_t child, const struct mf_wa
     mf__text_add(t, ": ");
     kind->describe(rt, o, t);
     mf__text_add(t, "), ");
-    mf__text_add(t, p->who, who_could(rt, o, child));
-    mf__text_add(t, ": %s", p->advice);
+    if (p == &lock && mf__lock_holder(o) == (int)child) {
+        mf__text_add(t, "which it holds itself: a Lock is not recursive");
+        return;
+    }
+    const char *who = who_could(rt, o, child);
+    mf__text_add(t, p->who, who ? who : "nobody else");
+    mf__text_add(t, ": %s", who ? p->advice : p->alone);
 }
 
 static void tell(mf_runtime *rt, uint32_t child)

@@ -142,6 +142,8 @@ int mf_process_start(mf_runtime *rt, const struct mf_start *start, mf_process **
         return MF_ESYS;
     }
     MF_CRASH("process.start.forked");
+    int32_t none = 0; /* the child does it too, when it comes to it */
+    atomic_compare_exchange_strong(&mf__slot_at(rt, slot)->pid, &none, pid);
     *ret_p = new_process(rt, pid, slot, start->daemon, p);
     MF_CRASH("process.start.started");
     return 0;

@@ -106,6 +106,12 @@ bool mf_lock_is_mine(const mf_runtime *rt, const mf_lock *lock)
     return atomic_load(&body(lock)->word) == rt->slot + 1;
 }
 
+int mf__lock_holder(const mf_lock *lock)
+{
+    uint64_t word = atomic_load(&body(lock)->word);
+    return word == 0 || word > MF_SLOTS ? -1 : (int)word - 1;
+}
+
 static int settle(mf_runtime *rt, struct mf_object *o, struct mf_slot *dead, int64_t deadline)
 {
     (void)rt, (void)dead, (void)deadline;

@@ -29,6 +29,9 @@ int mf_lock_release(mf_runtime *rt, mf_lock *lock);
 /* True when this process holds it. */
 bool mf_lock_is_mine(const mf_runtime *rt, const mf_lock *lock);
 
+/* The slot of the process that holds it; -1 when nobody does. */
+int mf__lock_holder(const mf_lock *lock);
+
 extern const struct mf_kind mf__lock_kind;
 
 #endif
