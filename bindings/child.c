@@ -5,6 +5,7 @@
 #include "entropy.h"
 #include "heap.h"
 #include "module.h"
+#include "preload.h"
 #include "standard.h"
 
 #include <errno.h>
@@ -41,27 +42,6 @@ static void push_arg(lua_State *L)
             continue;
         lua_pushvalue(L, -2);
         lua_pushvalue(L, -2);
-        lua_rawset(L, -6);
-    }
-    lua_pop(L, 1);
-}
-
-/* Pushes a table of the C functions in package.preload, by their addresses, which are a child's
- * too. Those with upvalues stay behind, and Lua functions, which belong to the parent's state. */
-static void push_preload(lua_State *L)
-{
-    lua_newtable(L);
-    luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_PRELOAD_TABLE);
-    for (lua_pushnil(L); lua_next(L, -2); lua_pop(L, 1)) {
-        lua_CFunction function = lua_tocfunction(L, -1);
-        if (!function || lua_type(L, -2) != LUA_TSTRING)
-            continue;
-        if (lua_getupvalue(L, -1, 1)) {
-            lua_pop(L, 1);
-            continue;
-        }
-        lua_pushvalue(L, -2);
-        lua_pushinteger(L, (lua_Integer)(intptr_t)function);
         lua_rawset(L, -6);
     }
     lua_pop(L, 1);
@@ -109,7 +89,7 @@ void mf__lua_prepare(lua_State *L, mf_lua *lua)
     lua_pushboolean(L, lua_toboolean(L, -1));
     lua_remove(L, -2);
     push_arg(L);
-    push_preload(L);
+    mf__preload_push(L);
     lua->inherit.used = 0;
     mf__encode(L, lua->codec, first, LEGACY, "state", &lua->inherit);
     lua_settop(L, first - 1);
@@ -200,12 +180,8 @@ static void set_path(lua_State *L, int idx, const char *field)
 
 static void set_preload(lua_State *L, int idx)
 {
+    mf__preload_set(L, idx);
     luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_PRELOAD_TABLE);
-    for (lua_pushnil(L); lua_next(L, idx); lua_pop(L, 1)) {
-        lua_pushvalue(L, -2);
-        lua_pushcfunction(L, (lua_CFunction)(intptr_t)lua_tointeger(L, -2));
-        lua_rawset(L, -5);
-    }
     lua_pushcfunction(L, luaopen_moonfork);
     lua_setfield(L, -2, "moonfork");
     lua_pop(L, 1);

@@ -346,17 +346,24 @@ describe("modules", function()
         package.preload.spec_data, package.loaded.spec_data = nil, nil
     end)
 
-    it("are looked for by all searchers, whatever they answer", function()
+    it("are looked for by the searchers that another state has, whatever they answer", function()
         local searchers, path, cpath = package.searchers, package.path, package.cpath
+        local function find(name)
+            return name == "spec_found" and function() return true end or nil
+        end
         package.loaded.spec_found = { f = function() end }
-        package.searchers = {
-            function() error "this one fails" end,
-            function() return "nothing" end,
-            function(name) return name == "spec_found" and function() return true end or nil end,
+        package.searchers = { -- C functions, as Lua's own
+            coroutine.wrap(function() error "this one fails" end),
+            string.upper,
+            coroutine.wrap(function(name)
+                while true do
+                    name = coroutine.yield(find(name))
+                end
+            end),
         }
         assert.are.equal(package.loaded.spec_found,
             (probe.new(3):decode(probe.new(4):encode("args", package.loaded.spec_found))))
-        for _, broken in ipairs { {}, false } do
+        for _, broken in ipairs { {}, false, { find } } do
             package.searchers = broken or nil
             package.path, package.cpath = broken or nil, broken or nil
             assert.are_not.equal(package.loaded.spec_found,

@@ -422,12 +422,44 @@ describe("a child", function()
 
     it("has the C functions of its parent's package.preload", function()
         package.preload["spec.preloaded"] = string.upper
-        package.preload["spec.not"] = function() end
+        package.preload["spec.not"] = coroutine.wrap(function() end)
         local p = mp.spawn(function()
             return require "spec.preloaded", package.preload["spec.not"]
         end)
         assert.same({ "SPEC.PRELOADED", nil }, { p:get() })
         package.preload["spec.preloaded"], package.preload["spec.not"] = nil, nil
+    end)
+
+    it("requires what its parent has in package.preload as a Lua function", function()
+        local factor, q = 3, mp.Queue()
+        package.preload["spec.bundled"] = function(name)
+            return { name = name, times = function(n) return n * factor end }
+        end
+        package.preload["spec.odd"] = function() return q, coroutine.running() end
+        local bundled = require "spec.bundled"
+        local function task(n)
+            return bundled.times(n), bundled.name, package.preload["spec.odd"]
+        end
+        assert.same({ 21, "spec.bundled" }, { mp.spawn(task, 7):get() })
+        assert.equal(6, mp.spawn(function() return (mp.spawn(task, 2):get()) end):get())
+        assert.equal(9, mp.Pool(1):apply(task, { 3 }))
+        package.preload["spec.bundled"], package.preload["spec.odd"] = nil, nil
+        package.loaded["spec.bundled"] = nil
+        collectgarbage()
+        collectgarbage()
+    end)
+
+    it("gets by value what only a searcher of the script finds", function()
+        local function searcher(name)
+            return name == "spec.searched" and function()
+                return { twice = function(n) return 2 * n end }
+            end or nil
+        end
+        table.insert(package.searchers, 2, searcher)
+        local searched = require "spec.searched"
+        assert.equal(8, mp.spawn(function() return searched.twice(4) end):get())
+        table.remove(package.searchers, 2)
+        package.loaded["spec.searched"] = nil
     end)
 
     it("runs no finaliser of its parent, and all of its own", function()

@@ -109,7 +109,23 @@ static bool on_path(lua_State *L, const char *name, const char *field)
     return found;
 }
 
-/* One of package.searchers has a loader. For luarocks.loader, all-in-one C modules, own ones. */
+/* Is the searcher at the top one that another state has, too? Lua's own are C functions, and a
+ * host's, which its on_state sets everywhere; of those in Lua, that of luarocks.loader. */
+static bool is_everywhere(lua_State *L)
+{
+    int top = lua_gettop(L);
+    bool is = lua_iscfunction(L, top);
+
+    luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);
+    if (!is && lua_getfield(L, -1, "luarocks.loader") == LUA_TTABLE) {
+        lua_getfield(L, -1, "luarocks_loader");
+        is = lua_rawequal(L, -1, top);
+    }
+    lua_settop(L, top);
+    return is;
+}
+
+/* One of package.searchers has a loader. For luarocks.loader, all-in-one C modules, a host's. */
 static bool has_searcher(lua_State *L, const char *name)
 {
     int top = lua_gettop(L);
@@ -117,8 +133,9 @@ static bool has_searcher(lua_State *L, const char *name)
 
     if (lua_getfield(L, top, "searchers") == LUA_TTABLE) {
         for (int i = 1; !found && lua_rawgeti(L, top + 1, i) != LUA_TNIL; i++) {
+            bool everywhere = is_everywhere(L);
             lua_pushstring(L, name);
-            found = mf__codec_try(L, 1, 1) && lua_isfunction(L, -1);
+            found = everywhere && mf__codec_try(L, 1, 1) && lua_isfunction(L, -1);
             lua_settop(L, top + 1);
         }
     }
