@@ -64,6 +64,8 @@ static struct process *make_process(lua_State *L, mf_lua *lua, int spec, int arg
         lua_pop(L, 1);
         push_default_name(L, lua);
     }
+    if (strlen(lua_tostring(L, -1)) != lua_rawlen(L, -1))
+        luaL_argerror(L, arg, "name: a string without a zero byte expected");
     lua_setiuservalue(L, self, NAME);
     get_option(L, spec, arg, "daemon", LUA_TBOOLEAN);
     s->daemon = lua_toboolean(L, -1);

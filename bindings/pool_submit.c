@@ -197,18 +197,19 @@ static const char *item_path(struct mf_pool_core *core, lua_Integer i)
     return memcpy(at - 6, "items[", 6);
 }
 
-/* core:submit(code, flags, retries, timeout, jobs, entry, items, first, count) -> job: items[first]
- * ... of a list, one argument each (or a list of arguments each, with the flag SPREAD). Sets
- * jobs[job] = entry. */
+/* core:submit(code, flags, retries, timeout, jobs, entry, items, first, count, number) -> job:
+ * items[first] ... of a list, one argument each (or a list of arguments each, with the flag
+ * SPREAD), which errors count from `number` on. Sets jobs[job] = entry. */
 int mf__pool_submit(lua_State *L)
 {
     struct mf_pool_core *core = mf__pool_core(L);
     lua_Integer first = luaL_checkinteger(L, 9), count = luaL_checkinteger(L, 10);
+    lua_Integer shift = luaL_checkinteger(L, 11) - first;
     struct mf_stream_writer w;
     begin_items(core, &w);
     for (lua_Integer i = first; i < first + count; i++) {
         if (lua_geti(L, 8, i) > LUA_TSTRING)
-            w.what = item_path(core, i);
+            w.what = item_path(core, i + shift);
         put_item(L, core, &w, -1, 1);
         lua_pop(L, 1);
     }

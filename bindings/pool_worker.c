@@ -18,6 +18,7 @@ struct run {
     struct mf_task *t;
     struct mf_stream_reader in;
     struct mf_stream_writer out;
+    bool sending; /* an item's result is being written: what is raised says why it cannot be sent */
     bool written; /* an item's result that is not committed yet */
     bool broken;  /* no result can be written any more */
 };
@@ -142,7 +143,9 @@ static int run_items(lua_State *L)
         lua_call(L, n, all ? LUA_MULTRET : 1);
         if (is_copy(r))
             return 0;
+        r->sending = true;
         commit(L, r, f + 1, lua_gettop(L) - f, MF_STREAM_VALUES);
+        r->sending = false;
         lua_settop(L, f);
         if (r->broken || atomic_load_explicit(&t->done, memory_order_relaxed) == t->count)
             return 0;
@@ -168,6 +171,7 @@ static int write_error(lua_State *L)
     if (r->written) /* memory ran out before its commit: what stands there is garbage */
         r->out.end = r->out.at;
     r->written = false;
+    bool unsendable = r->sending && mf__lua_is_error(L, 2); /* else memory has run out */
     make_error_object(L);
     lua_createtable(L, 0, 8);
     for (lua_pushnil(L); lua_next(L, 2); lua_pop(L, 1)) {
@@ -177,6 +181,10 @@ static int write_error(lua_State *L)
     }
     lua_pushinteger(L, r->lua->rt->pid);
     lua_setfield(L, 3, "pid");
+    if (unsendable) {
+        lua_pushliteral(L, "unsendable");
+        lua_setfield(L, 3, "kind");
+    }
     commit(L, r, 3, 1, MF_STREAM_ERROR);
     return 0;
 }
@@ -209,6 +217,7 @@ static void item_failed(lua_State *L, struct run *r)
         r->t->failed = MF_ENOMEM;
         r->broken = true;
     }
+    r->sending = false;
     /* The reader may stand before the item (its function could not be loaded) or behind it. */
     open_input(r, done + 1);
 }

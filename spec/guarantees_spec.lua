@@ -304,6 +304,12 @@ describe("a task", function()
         end, { kind = "error", text = "^42" })
     end)
 
+    it("whose result cannot be sent fails with the kind that says so", function()
+        check(function()
+            return { log = coroutine.create(print) }
+        end, { kind = "unsendable", text = "result%.log: cannot send a coroutine" })
+    end)
+
     it("that closes the standard files fails alone", function()
         check(function()
             io.stdout:close()

@@ -417,6 +417,20 @@ for _, processes in ipairs { 0, 1, 2, 5 } do
                 assert.same({ 2, 10 }, { it:next() })
             end)
 
+            it("gives what comes before an item that cannot be sent, then its error", function()
+                local n, seen = 0, {}
+                local message = message_of(function()
+                    for i, v in pool:imap(square, function()
+                        n = n + 1
+                        return n == 4 and coroutine.create(print) or n < 9 and n or nil
+                    end, { buffersize = 10 }) do
+                        seen[i] = v
+                    end
+                end)
+                assert.matches("^items%[4%]%[1%]: cannot send a coroutine", message)
+                assert.same({ 1, 4, 9 }, seen)
+            end)
+
             it("may run several times at once", function()
                 local a, b = pool:imap(square, { 1, 2, 3 }), pool:imap_unordered(square, { 4 })
                 assert.same({ 1, 1 }, { a:next() })

@@ -430,6 +430,15 @@ describe("a child", function()
         package.preload["spec.preloaded"], package.preload["spec.not"] = nil, nil
     end)
 
+    it("has a name without zero bytes", function()
+        assert.has_error(function()
+            mp.Process { target = print, name = "a\0b" }
+        end, "bad argument #1 to 'Process' (name: a string without a zero byte expected)")
+        assert.has_error(function()
+            mp.Pool { processes = 1, name = "a\0b" }
+        end)
+    end)
+
     it("requires what its parent has in package.preload as a Lua function", function()
         local factor, q = 3, mp.Queue()
         package.preload["spec.bundled"] = function(name)

@@ -26,6 +26,7 @@ function internal.new_imap(pool, f, chunks, flags, options, ordered)
       first = false,
       count = false,
       over = false, -- no more is to be read
+      wrong = false, -- why an item could not be submitted: raised after the results before it
       closed = false,
       code = false,
       items = false,
@@ -44,9 +45,13 @@ local function feed(self)
       end
       self.code = self.code or self.pool.core:capture(self.f)
       local entry = internal.new_entry(self, self.given + 1, self.given + self.count)
-      self.pool:_submit(entry, self.code, self.options, self.flags, self.list, self.first,
-         self.count)
-      self.given = self.given + self.count
+      local ok, err = pcall(self.pool._submit, self.pool, entry, self.code, self.options,
+         self.flags, self.list, self.first, self.count)
+      if ok then
+         self.given = self.given + self.count
+      else
+         self.over, self.wrong = true, err
+      end
       self.list = false
    end
 end
@@ -117,7 +122,12 @@ function Imap:next(timeout)
       end
       feed(self)
       if self.taken == self.given and self.over then
+         local wrong = self.wrong
+         self.wrong = false
          self:close()
+         if wrong then
+            error(wrong, 0)
+         end
          return
       end
       if not self.pool:_turn(internal.left(deadline)) and not next_index(self) then

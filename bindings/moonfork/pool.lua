@@ -47,8 +47,8 @@ local CHECKS = {
    ["a list"] = function(v)
       return type(v) == "table"
    end,
-   ["a string"] = function(v)
-      return type(v) == "string"
+   ["a string without a zero byte"] = function(v)
+      return type(v) == "string" and not v:find("\0", 1, true)
    end,
 }
 
@@ -86,7 +86,7 @@ local CONSTRUCTOR = {
    initializer = "a function",
    initargs = "a list",
    maxtasksperchild = "a positive integer",
-   name = "a string",
+   name = "a string without a zero byte",
 }
 
 --- mp.Pool(processes, initializer, initargs, maxtasksperchild), or the same by name in one table.
@@ -159,7 +159,7 @@ end
 --- Submits one job for the entry; flags: see task.h.
 function Pool:_submit(entry, code, options, flags, list, first, count)
    local job, message, err = self.core:submit(code, flags, options.retries or 0,
-      options.timeout or 0, self.jobs, entry, list, first, count)
+      options.timeout or 0, self.jobs, entry, list, first, count, entry.first)
    if not job then
       cannot_submit(self, message, err)
    end
