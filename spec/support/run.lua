@@ -25,8 +25,9 @@ end
 -- The path of the interpreter that runs this. Under valgrind what runs is valgrind.
 M.interpreter = os.getenv "MF_INTERPRETER" or line_of "readlink /proc/$PPID/exe"
 
--- Is this a build with AddressSanitizer? It needs memory and signals for itself.
-M.sanitized = M.read_all "/proc/self/maps":find("libasan", 1, true) ~= nil
+-- Does this run with AddressSanitizer, or under valgrind? They need memory and signals themselves.
+local maps = M.read_all "/proc/self/maps"
+M.sanitized = (maps:find("libasan", 1, true) or maps:find("vgpreload", 1, true)) ~= nil
 
 -- Is the interpreter the command? Else it is Lua's own, with moonfork as a module.
 M.is_moonfork = M.interpreter:find "/moonfork$" ~= nil
