@@ -3,7 +3,11 @@
 
 local build = os.getenv "MF_BUILD" or "build"
 local moonfork = build .. "/moonfork"
-local stock = "lua5.4"
+local stock -- with its folder: valgrind, too, runs it as that
+do
+    local pipe <close> = assert(io.popen "command -v lua5.4")
+    stock = pipe:read "l"
+end
 
 local function read_all(path)
     local file <close> = assert(io.open(path, "rb"))
