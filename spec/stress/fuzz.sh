@@ -27,11 +27,11 @@ done
 runs() {
     case $1${full:+-full} in
     decode) echo 1200000 ;;
-    decode-full) echo 85000000 ;;
+    decode-full) echo 94000000 ;;
     values) echo 20000 ;;
-    values-full) echo 5000000 ;;
+    values-full) echo 1000000 ;;
     arena) echo 40000 ;;
-    arena-full) echo 10000000 ;;
+    arena-full) echo 5000000 ;;
     esac
 }
 slice=5000000
@@ -90,6 +90,7 @@ fuzz_target() {
         folder=build/fuzz
         [ -n "$full" ] && [ $((round % 2)) -eq 1 ] && folder=build/fuzz-fast
         some=$((wanted - executed))
+        [ $some -gt $((wanted / 10 + 1)) ] && [ -n "$full" ] && some=$((wanted / 10 + 1))
         [ $some -gt $slice ] && some=$slice
         progress "$1: $executed of $wanted"
         fuzz $folder "$1" $((seed + round)) $some || return 1
