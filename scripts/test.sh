@@ -83,7 +83,7 @@ build_tsan() { build build/tsan -DMF_SANITIZE=thread -DMF_WERROR=ON; }
 step_layers() { check sh scripts/tools/check-layers.sh; }
 
 step_format() {
-    find runtime bindings spec -name '*.[ch]' -exec \
+    find runtime bindings scripts spec -name '*.[ch]' -exec \
         clang-format --dry-run --Werror --ferror-limit=0 {} + >"$tmp/format" 2>&1
     status=$?
     sed -n 's/^\([^ ]*:[0-9]*\):[0-9]*: error: .*/\1: not as clang-format has it/p' "$tmp/format" | uniq
