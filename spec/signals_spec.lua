@@ -284,7 +284,9 @@ for _, busy in ipairs { false, true } do
 
         it("leaves no file when all of it is killed: nothing of it has a name", function()
             local pid, finish = start_family(busy)
-            assert.same({}, names_of_files(pid))
+            if not run.under_valgrind then -- which has files of its own
+                assert.same({}, names_of_files(pid))
+            end
             probe.kill(-pid, KILL)
             nobody_left(pid)
             ended_by(KILL, finish())

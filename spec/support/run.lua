@@ -27,7 +27,8 @@ M.interpreter = os.getenv "MF_INTERPRETER" or line_of "readlink /proc/$PPID/exe"
 
 -- Does this run with AddressSanitizer, or under valgrind? They need memory and signals themselves.
 local maps = M.read_all "/proc/self/maps"
-M.sanitized = (maps:find("libasan", 1, true) or maps:find("vgpreload", 1, true)) ~= nil
+M.under_valgrind = maps:find("vgpreload", 1, true) ~= nil
+M.sanitized = M.under_valgrind or maps:find("libasan", 1, true) ~= nil
 
 -- Is the interpreter the command? Else it is Lua's own, with moonfork as a module.
 M.is_moonfork = M.interpreter:find "/moonfork$" ~= nil
@@ -104,11 +105,14 @@ local started = {}
 
 -- Ends what start() has started: for after_each, as a test may fail in between.
 function M.end_started()
-    for pid in pairs(started) do
+    for pid, pipe in pairs(started) do
         for _, member in ipairs(M.session(pid)) do
-            os.execute("kill -KILL " .. member)
+            os.execute("kill -KILL " .. member .. " 2>/dev/null")
         end
         started[pid] = nil
+        if io.type(pipe) == "file" then
+            pipe:close()
+        end
     end
 end
 
@@ -121,7 +125,7 @@ function M.start(text)
     local command = "ulimit -c 0; exec setsid %s %sscript.lua 2>%serr </dev/null"
     local pipe = assert(io.popen(command:format(M.interpreter, folder, folder)))
     local pid = tonumber(pipe:read "l")
-    started[pid] = true
+    started[pid] = pipe -- kept: to close it is to wait for the script
     return pid, function()
         local result = { out = pipe:read "a" }
         local _, how, status = pipe:close()
