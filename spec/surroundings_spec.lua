@@ -57,7 +57,7 @@ describe("standard files that are closed:", function()
         file:write(table.concat(lines, "\n"), "\n")
         file:close()]]
 
-    for closed = 0, 7 do
+    for closed = 0, run.under_valgrind and 6 or 7 do -- which needs one for itself
         local words, redirections, own = {}, {}, {}
         for fd = 0, 2 do
             if closed & 1 << fd ~= 0 then
@@ -390,6 +390,9 @@ end
 local refusal = run.shell(namespace .. "sh -c 'echo 100 >/proc/sys/kernel/ns_last_pid'")
 local with_pids = refusal.status == 0 and it or function(name)
     pending(name .. ": " .. refusal.err:gsub("\n", " "))
+end
+if run.under_valgrind then
+    with_pids = function() end -- it knows no pidfds, which tell a stranger from a child
 end
 
 describe("a pid that a stranger got", function()
