@@ -54,7 +54,7 @@ static void push_weak_table(lua_State *L)
 static int core_new(lua_State *L)
 {
     mf_lua *lua = mf__lua(L);
-    struct mf_pool_core *core = lua_newuserdatauv(L, sizeof *core, 1);
+    struct mf_pool_core *core = lua_newuserdatauv(L, sizeof *core, MF_CORE_VALUES);
     memset(core, 0, sizeof *core);
     core->lua = lua;
     core->L = L;
@@ -71,7 +71,9 @@ static int core_new(lua_State *L)
     }
     lua_settop(L, self);
     push_weak_table(L); /* function -> code */
-    lua_setiuservalue(L, self, 1);
+    lua_setiuservalue(L, self, MF_CORE_CODES);
+    lua_newtable(L);
+    lua_setiuservalue(L, self, MF_CORE_BATCHES);
     lua_getfield(L, 1, "name");
     uint64_t handles[MF_POOL_HANDLES];
     uint32_t n = 0;
@@ -118,17 +120,9 @@ static int core_gc(lua_State *L)
 /* --- polling ------------------------------------------------------------------------------------
  */
 
-static mf_job *next_finished(struct mf_pool_core *core)
-{
-    for (; core->finished_first < core->finished_count; core->finished_first++)
-        if (core->finished[core->finished_first])
-            return core->finished[core->finished_first];
-    core->finished_first = core->finished_count = 0;
-    return NULL;
-}
-
-/* core:poll(timeout) -> a job that is finished, the same until it is dropped; or nil, message,
- * code: "timeout", or "empty" when nothing is pending. timeout nil: for ever. */
+/* core:poll(timeout) -> the owner of a batch that is ready (the same until core:drop), how many of
+ * its items failed, the first error object, and the numbers of its items, first and last; or nil,
+ * message, code: "timeout", or "empty" when nothing is pending. timeout nil: for ever. */
 static int core_poll(lua_State *L)
 {
     struct mf_pool_core *core = mf__pool_core(L);
@@ -136,53 +130,20 @@ static int core_poll(lua_State *L)
     int rc = 0;
     bool again;
     do {
-        mf_job *job = next_finished(core);
-        if (job) {
-            lua_pushlightuserdata(L, job);
-            return 1;
-        }
+        mf__batch_settle(L, core);
+        if (core->ready)
+            return mf__batch_push_ready(L, core);
         until = mf__lua_slice(core->lua, deadline);
         rc = mf_pool_collect(core->pool, until);
         /* News that finish nothing (a worker was replaced, say) end a slice, not the wait. */
-        bool none = rc == 0 && core->finished_first == core->finished_count;
+        bool none = rc == 0 && !mf__batch_next_finished(core);
         again = mf__lua_goes_on(L, core->lua, none ? MF_ETIMEOUT : rc, none ? 0 : until, deadline);
-        if (rc == MF_ECLOSED && core->finished_first == core->finished_count)
+        if (rc == MF_ECLOSED && !mf__batch_next_finished(core))
             return mf__lua_fail(L, MF_EEMPTY);
         if (rc == MF_ECORRUPT)
             return mf__lua_raise(L, rc, "cannot read what the workers say");
     } while (again || rc >= 0 || rc == MF_ECLOSED);
     return mf__lua_fail(L, rc == MF_EEMPTY ? MF_ETIMEOUT : rc);
-}
-
-static mf_job *check_job(lua_State *L)
-{
-    luaL_checktype(L, 2, LUA_TLIGHTUSERDATA);
-    return lua_touserdata(L, 2);
-}
-
-/* core:cancel(job) -> true when it will not run. */
-static int core_cancel(lua_State *L)
-{
-    struct mf_pool_core *core = mf__pool_core(L);
-    lua_pushboolean(L, mf_job_cancel(core->pool, check_job(L)));
-    return 1;
-}
-
-/* core:drop(job): nobody wants its result, or it was taken. */
-static int core_drop(lua_State *L)
-{
-    struct mf_pool_core *core = luaL_checkudata(L, 1, CORE);
-    mf_job *job = check_job(L);
-    if (!core->pool || !core->lua->rt || mf__alive(core->lua->rt) < 0)
-        return 0;
-    for (uint32_t i = core->finished_first; i < core->finished_count; i++) {
-        if (core->finished[i] != job)
-            continue;
-        core->finished[i] = NULL;
-        break;
-    }
-    mf_job_free(core->pool, job);
-    return 0;
 }
 
 /* --- ending and looking -------------------------------------------------------------------------
@@ -240,37 +201,44 @@ static int core_pids(lua_State *L)
     return 1;
 }
 
-/* core:state() -> "open" "closed" "broken" "terminated", jobs pending; for a broken one also the
- * initializer's error, or the status of its workers. */
-static int core_state(lua_State *L)
+void mf__pool_push_broken(lua_State *L, struct mf_pool_core *core)
 {
-    static const char *const names[] = {"open", "closed", "broken", "terminated"};
-    struct mf_pool_core *core = mf__pool_core(L);
     size_t size;
     int status, error, refused = mf_pool_refused(core->pool, &error);
-    lua_pushstring(L, names[mf_pool_state(core->pool)]);
-    lua_pushinteger(L, mf_pool_pending(core->pool));
     const void *bytes = mf_pool_broken(core->pool, &size, &status);
     if (refused < 0)
         mf__lua_push_error(L, "broken", "no worker can be started: %s",
                            mf__lua_error_text(refused, error));
     else if (bytes && mf__decode(L, core->lua->codec, bytes, size) == 1)
         mf__lua_bless_error(L);
+    else if (status == MF_PROCESS_UNKNOWN)
+        mf__lua_push_error(L, "broken", "the pool's workers end before they are ready");
     else
-        lua_pushinteger(L, status);
+        mf__lua_push_error(L, "broken", "the pool's workers end before they are ready (%s %d)",
+                           status < 0 ? "signal" : "exit status", status < 0 ? -status : status);
+}
+
+/* core:state() -> "open" "closed" "broken" "terminated", jobs pending; for a broken one also an
+ * error object that says why. */
+static int core_state(lua_State *L)
+{
+    static const char *const names[] = {"open", "closed", "broken", "terminated"};
+    struct mf_pool_core *core = mf__pool_core(L);
+    lua_pushstring(L, names[mf_pool_state(core->pool)]);
+    lua_pushinteger(L, mf_pool_pending(core->pool));
+    if (mf_pool_state(core->pool) != MF_POOL_BROKEN)
+        return 2;
+    mf__pool_push_broken(L, core);
     return 3;
 }
 
 static const luaL_Reg core_methods[] = {{"capture", mf__pool_capture},
                                         {"submit", mf__pool_submit},
                                         {"submit_values", mf__pool_submit_values},
-                                        {"release", mf__pool_release},
-                                        {"is_plain", mf__pool_is_plain},
                                         {"poll", core_poll},
-                                        {"take", mf__pool_take},
-                                        {"take_values", mf__pool_take_values},
-                                        {"cancel", core_cancel},
-                                        {"drop", core_drop},
+                                        {"drop", mf__batch_drop},
+                                        {"cancel", mf__batch_cancel},
+                                        {"cancel_of", mf__batch_cancel_of},
                                         {"close", core_close},
                                         {"terminate", core_terminate},
                                         {"join", core_join},

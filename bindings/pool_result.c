@@ -67,11 +67,13 @@ static void push_input(lua_State *L, const struct cursor *c, uint32_t item)
         lua_rawseti(L, -i - 1, i);
 }
 
-/* Sets what is known here of the error object at the top. */
+/* Sets what is known here of the error object at the top; with first 0 it has no index. */
 static void complete_error(lua_State *L, const struct cursor *c, uint32_t item, lua_Integer first)
 {
     push_input(L, c, item);
     lua_setfield(L, -2, "input");
+    if (!first)
+        return;
     lua_pushinteger(L, first + item);
     lua_setfield(L, -2, "index");
 }
@@ -137,16 +139,6 @@ static int next_item(lua_State *L, struct cursor *c)
     return -1;
 }
 
-/* Pushes nil and the state's name for a job without results. */
-static int no_result(lua_State *L, mf_job *job)
-{
-    lua_pushnil(L);
-    lua_pushstring(L, mf_job_state(job) == MF_JOB_CANCELLED ? "cancelled"
-                      : mf_job_state(job) == MF_JOB_NOMEM   ? "nomem"
-                                                            : "broken");
-    return 2;
-}
-
 /* Turns the n values at the top into one: the first, or a table of all with n. */
 static void fold(lua_State *L, int n, bool all)
 {
@@ -162,54 +154,34 @@ static void fold(lua_State *L, int n, bool all)
     lua_setfield(L, -2, "n");
 }
 
-/* core:take(job, out, first): sets out[first] ... to the results, or error objects, of a finished
- * job. Gives how many failed, and the first error object of them; or nil, "cancelled" | "broken" |
- * "nomem".
- */
-int mf__pool_take(lua_State *L)
+/* A nil among the results: `out` says how long it is. */
+static void note_length(lua_State *L, int out, lua_Integer n)
 {
-    struct mf_pool_core *core = mf__pool_core(L);
-    mf_job *job = lua_touserdata(L, 2);
-    lua_Integer first = luaL_checkinteger(L, 4), failed = 0;
-    if (mf_job_state(job) != MF_JOB_FINISHED)
-        return no_result(L, job);
+    lua_pushinteger(L, n);
+    lua_setfield(L, out, "n");
+}
+
+lua_Integer mf__pool_take(lua_State *L, struct mf_pool_core *core, const struct mf_batch_job *place,
+                          int out)
+{
     struct cursor c;
-    open_cursor(&c, core->lua, job);
+    open_cursor(&c, core->lua, place->job);
     bool all = c.t->flags & MF_TASK_ALL;
-    lua_settop(L, 4);
-    lua_pushnil(L); /* the first error object, at 5 */
-    for (uint32_t i = 0, count = mf_job_count(job); i < count; i++) {
+    lua_Integer first = mf__batch_first(place), failed = 0;
+    lua_pushnil(L);
+    int error = lua_gettop(L);
+    for (uint32_t i = 0, count = mf_job_count(place->job); i < count; i++) {
         int n = next_item(L, &c);
         if (n < 0) {
-            complete_error(L, &c, i, first);
+            complete_error(L, &c, i, place->batch->single ? 0 : first);
             if (failed++ == 0)
-                lua_copy(L, -1, 5);
+                lua_copy(L, -1, error);
         } else if (n != 1 || all) {
             fold(L, n, all);
         }
-        lua_rawseti(L, 3, first + i);
+        if (lua_isnil(L, -1))
+            note_length(L, out, place->batch->last);
+        lua_rawseti(L, out, first + i);
     }
-    lua_pushinteger(L, failed);
-    lua_pushvalue(L, 5);
-    return 2;
-}
-
-/* core:take_values(job): true and all values of its one item; or false and an error object; or nil,
- * "cancelled" | "broken" | "nomem". */
-int mf__pool_take_values(lua_State *L)
-{
-    struct mf_pool_core *core = mf__pool_core(L);
-    mf_job *job = lua_touserdata(L, 2);
-    struct cursor c;
-    if (mf_job_state(job) != MF_JOB_FINISHED)
-        return no_result(L, job);
-    open_cursor(&c, core->lua, job);
-    lua_pushboolean(L, 1);
-    int n = next_item(L, &c);
-    if (n >= 0)
-        return n + 1;
-    complete_error(L, &c, 0, 1);
-    lua_pushboolean(L, 0);
-    lua_replace(L, -3);
-    return 2;
+    return failed;
 }

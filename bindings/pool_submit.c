@@ -6,7 +6,23 @@
 #include <string.h>
 
 #define CODE "moonfork.PoolCode"
-#define HELD 8u /* with the flags of task.h: submit, but do not queue before core:release */
+
+/* Where the arguments of core:submit and core:submit_values stand. */
+enum {
+    CORE_AT = 1,
+    OWNER_AT,
+    OUT_AT,
+    CODE_AT,
+    FLAGS_AT,
+    RETRIES_AT,
+    TIMEOUT_AT,
+    ITEMS_AT,
+    FIRST_AT,
+    COUNT_AT,
+    NUMBER_AT,
+    CHUNK_AT,
+    BATCH_AT
+};
 
 /* --- functions ----------------------------------------------------------------------------------
  */
@@ -56,7 +72,7 @@ int mf__pool_capture(lua_State *L)
     struct mf_pool_core *core = mf__pool_core(L);
     struct mf_function f;
     mf__function_capture(L, core->lua->codec, 2, "function", &f);
-    lua_getiuservalue(L, 1, 1); /* weak: function -> code */
+    lua_getiuservalue(L, 1, MF_CORE_CODES); /* weak: function -> code */
     lua_pushvalue(L, 2);
     if (lua_rawget(L, -2) == LUA_TUSERDATA) {
         struct code *c = lua_touserdata(L, -1);
@@ -122,10 +138,10 @@ static void put_item(lua_State *L, struct mf_pool_core *core, struct mf_stream_w
         note_handles(L, core, w);
 }
 
-/* Room in `finished` for one more pending job. */
-static void reserve_finished(lua_State *L, struct mf_pool_core *core)
+/* Room in `finished` for so many more pending jobs. */
+static void reserve_finished(lua_State *L, struct mf_pool_core *core, uint32_t jobs)
 {
-    uint32_t need = core->finished_count + mf_pool_pending(core->pool) + 1;
+    uint32_t need = core->finished_count + mf_pool_pending(core->pool) + jobs;
     if (need <= core->finished_max)
         return;
     mf_job **list = realloc(core->finished, need * 2 * sizeof *list);
@@ -135,55 +151,46 @@ static void reserve_finished(lua_State *L, struct mf_pool_core *core)
     core->finished_max = need * 2;
 }
 
-/* Arguments: a table, a key, a value. */
-static int set_field(lua_State *L)
+/* Raises why a job cannot be submitted; a pool that has just been found broken knows more. */
+static void cannot_submit(lua_State *L, struct mf_pool_core *core, int rc)
 {
-    lua_rawset(L, 1);
-    return 0;
-}
-
-/* Arguments 6 and 7 of the caller are a table and what is to stand there under the job. A job that
- * is not listed would never be settled: without memory for that there is none. */
-static void list_job(lua_State *L, struct mf_pool_core *core, mf_job *job)
-{
-    lua_pushcfunction(L, set_field);
-    lua_pushvalue(L, 6);
-    lua_pushlightuserdata(L, job);
-    lua_pushvalue(L, 7);
-    if (lua_pcall(L, 3, 0, 0) == LUA_OK)
-        return;
-    mf_job_free(core->pool, job);
+    if (mf_pool_state(core->pool) == MF_POOL_BROKEN)
+        mf__pool_push_broken(L, core);
+    else
+        mf__lua_push_error(L, mf_error_name(rc), "a task cannot be submitted: %s",
+                           mf_error_text(rc));
     lua_error(L);
 }
 
-/* Queues what begin_items and put_item have built; pushes the job as a light userdata. Arguments 3
- * to 5 of the caller are flags, retries and timeout. */
-static int submit(lua_State *L, struct mf_pool_core *core, struct mf_stream_writer *w,
-                  uint32_t count)
+/* Submits what begin_items and put_item have built as the batch's next job. */
+static void submit_job(lua_State *L, struct mf_pool_core *core, struct mf_stream_writer *w,
+                       struct mf_batch *b, uint32_t count, bool held)
 {
-    const struct code *c = luaL_checkudata(L, 2, CODE);
-    mf_job *job;
-    luaL_checkstack(L, 8, NULL);
+    const struct code *c = lua_touserdata(L, CODE_AT);
+    struct mf_batch_job *place = &b->jobs[b->count];
     mf__stream_close_run(w);
     core->items.used += (size_t)(w->at - w->base);
-    reserve_finished(L, core);
     const struct mf_submit s = {.code = c->code,
                                 .input = core->items.data,
                                 .size = core->items.used,
                                 .handles = core->handles,
                                 .handle_count = core->handle_count,
                                 .count = count,
-                                .flags = (uint32_t)lua_tointeger(L, 3) & ~HELD,
-                                .retries = (uint32_t)lua_tointeger(L, 4),
-                                .timeout = lua_tonumber(L, 5),
-                                .held = lua_tointeger(L, 3) & HELD};
-    int rc = mf_pool_submit(core->pool, &s, &job);
+                                .flags = (uint32_t)lua_tointeger(L, FLAGS_AT),
+                                .retries = (uint32_t)lua_tointeger(L, RETRIES_AT),
+                                .timeout = lua_tonumber(L, TIMEOUT_AT),
+                                .held = held,
+                                .user = place};
+    *place = (struct mf_batch_job){.batch = b};
+    int rc = mf_pool_submit(core->pool, &s, &place->job);
     if (rc < 0)
-        return mf__lua_fail(L, rc);
-    list_job(L, core, job);
-    lua_pushlightuserdata(L, job);
-    return 1;
+        cannot_submit(L, core, rc);
+    b->count++;
+    b->pending++;
 }
+
+/* --- lists --------------------------------------------------------------------------------------
+ */
 
 /* "items[i]", for errors: every item that could have one gets its path, so it has to be quick. */
 static const char *item_path(struct mf_pool_core *core, lua_Integer i)
@@ -197,60 +204,103 @@ static const char *item_path(struct mf_pool_core *core, lua_Integer i)
     return memcpy(at - 6, "items[", 6);
 }
 
-/* core:submit(code, flags, retries, timeout, jobs, entry, items, first, count, number) -> job:
- * items[first] ... of a list, one argument each (or a list of arguments each, with the flag
- * SPREAD), which errors count from `number` on. Sets jobs[job] = entry. */
-int mf__pool_submit(lua_State *L)
+/* Are the items such that sending them cannot be refused? */
+static bool is_plain(lua_State *L, lua_Integer first, lua_Integer last)
 {
-    struct mf_pool_core *core = mf__pool_core(L);
-    lua_Integer first = luaL_checkinteger(L, 9), count = luaL_checkinteger(L, 10);
-    lua_Integer shift = luaL_checkinteger(L, 11) - first;
+    bool plain = !luaL_getmetafield(L, ITEMS_AT, "__index");
+    if (!plain)
+        lua_pop(L, 1);
+    for (lua_Integer i = first; plain && i <= last; i++) {
+        int type = lua_rawgeti(L, ITEMS_AT, i);
+        plain = type <= LUA_TSTRING && type != LUA_TLIGHTUSERDATA;
+        lua_pop(L, 1);
+    }
+    return plain;
+}
+
+/* The items first to last of the list, which errors count from `number` on, as one job. */
+static void submit_chunk(lua_State *L, struct mf_pool_core *core, lua_Integer first,
+                         lua_Integer last, lua_Integer number, bool held)
+{
     struct mf_stream_writer w;
     begin_items(core, &w);
-    for (lua_Integer i = first; i < first + count; i++) {
-        if (lua_geti(L, 8, i) > LUA_TSTRING)
-            w.what = item_path(core, i + shift);
+    for (lua_Integer i = first; i <= last; i++) {
+        if (lua_geti(L, ITEMS_AT, i) > LUA_TSTRING)
+            w.what = item_path(core, i - first + number);
         put_item(L, core, &w, -1, 1);
         lua_pop(L, 1);
     }
-    return submit(L, core, &w, (uint32_t)count);
+    submit_job(L, core, &w, lua_touserdata(L, BATCH_AT), (uint32_t)(last - first + 1), held);
 }
 
-/* core:submit_values(code, flags, retries, timeout, jobs, entry, ...) -> job: one item, these
+/* With the arguments of core:submit, and the batch. An item that cannot be sent raises before
+ * anything is queued. */
+static int submit_list(lua_State *L)
+{
+    struct mf_pool_core *core = lua_touserdata(L, CORE_AT);
+    const struct mf_batch *b = lua_touserdata(L, BATCH_AT);
+    lua_Integer first = lua_tointeger(L, FIRST_AT), last = first + b->last - b->first;
+    bool held = !is_plain(L, first, last);
+    int rc = 0;
+    luaL_checkstack(L, LUA_MINSTACK, NULL);
+    for (lua_Integer at = first; at <= last; at += b->chunk) {
+        lua_Integer end = at + b->chunk - 1;
+        submit_chunk(L, core, at, end < last ? end : last, at - first + b->first, held);
+    }
+    for (uint32_t i = 0; held && rc == 0 && i < b->count; i++)
+        rc = mf_pool_release(core->pool, b->jobs[i].job);
+    if (rc < 0)
+        cannot_submit(L, core, rc);
+    return 0;
+}
+
+/* core:submit(owner, out, code, flags, retries, timeout, items, first, count, number, chunk) -> its
+ * batch: items[first] ... of a list, one argument each (or a list of arguments each, with the flag
+ * SPREAD), `chunk` of them a job. They, and their results in `out`, are counted from `number` on.
+ */
+int mf__pool_submit(lua_State *L)
+{
+    struct mf_pool_core *core = mf__pool_core(L);
+    luaL_checkudata(L, CODE_AT, CODE);
+    lua_Integer count = luaL_checkinteger(L, COUNT_AT), chunk = luaL_checkinteger(L, CHUNK_AT);
+    chunk = chunk < count ? chunk : count;
+    lua_Integer jobs = (count + chunk - 1) / chunk;
+    if (jobs > INT32_MAX || chunk > INT32_MAX)
+        cannot_submit(L, core, MF_ELIMIT);
+    lua_settop(L, CHUNK_AT);
+    luaL_checkstack(L, BATCH_AT + 1, NULL);
+    reserve_finished(L, core, (uint32_t)jobs);
+    struct mf_batch *b = mf__batch_new(L, OWNER_AT, OUT_AT, (uint32_t)jobs);
+    b->chunk = (uint32_t)chunk;
+    b->first = luaL_checkinteger(L, NUMBER_AT);
+    b->last = b->first + count - 1;
+    mf__batch_list(L, CORE_AT);
+    lua_pushcfunction(L, submit_list);
+    for (int i = CORE_AT; i <= BATCH_AT; i++)
+        lua_pushvalue(L, i);
+    if (lua_pcall(L, BATCH_AT, 0, 0) == LUA_OK)
+        return 1;
+    mf__batch_give_up(L, core, b);
+    return lua_error(L);
+}
+
+/* core:submit_values(owner, out, code, flags, retries, timeout, ...) -> its batch: one item, these
  * arguments. */
 int mf__pool_submit_values(lua_State *L)
 {
     struct mf_pool_core *core = mf__pool_core(L);
     struct mf_stream_writer w;
+    luaL_checkudata(L, CODE_AT, CODE);
+    luaL_checkstack(L, LUA_MINSTACK, NULL);
     begin_items(core, &w);
     w.what = "args";
-    put_item(L, core, &w, 8, lua_gettop(L) - 7);
-    return submit(L, core, &w, 1);
-}
-
-/* core:release(job): queues a job that was submitted with the flag HELD. True; or nil, ... */
-int mf__pool_release(lua_State *L)
-{
-    struct mf_pool_core *core = mf__pool_core(L);
-    luaL_checktype(L, 2, LUA_TLIGHTUSERDATA);
-    int rc = mf_pool_release(core->pool, lua_touserdata(L, 2));
-    if (rc < 0)
-        return mf__lua_fail(L, rc);
-    lua_pushboolean(L, 1);
-    return 1;
-}
-
-/* core:is_plain(list, n) -> true when items 1..n are such that sending them cannot be refused. */
-int mf__pool_is_plain(lua_State *L)
-{
-    lua_Integer n = luaL_checkinteger(L, 3);
-    bool plain = !luaL_getmetafield(L, 2, "__index");
-    lua_settop(L, 3);
-    for (lua_Integer i = 1; plain && i <= n; i++) {
-        int type = lua_rawgeti(L, 2, i);
-        plain = type <= LUA_TSTRING && type != LUA_TLIGHTUSERDATA;
-        lua_pop(L, 1);
-    }
-    lua_pushboolean(L, plain);
+    put_item(L, core, &w, ITEMS_AT, lua_gettop(L) - TIMEOUT_AT);
+    reserve_finished(L, core, 1);
+    struct mf_batch *b = mf__batch_new(L, OWNER_AT, OUT_AT, 1);
+    b->chunk = 1;
+    b->single = true;
+    b->first = b->last = 1;
+    mf__batch_list(L, CORE_AT);
+    submit_job(L, core, &w, b, 1, false);
     return 1;
 }

@@ -44,9 +44,10 @@ local function feed(self)
          break
       end
       self.code = self.code or self.pool.core:capture(self.f)
-      local entry = internal.new_entry(self, self.given + 1, self.given + self.count)
-      local ok, err = pcall(self.pool._submit, self.pool, entry, self.code, self.options,
-         self.flags, self.list, self.first, self.count)
+      local core, options = self.pool.core, self.options
+      local ok, err = pcall(core.submit, core, self, self.out, self.code, self.flags,
+         options.retries or 0, options.timeout or 0, self.list, self.first, self.count,
+         self.given + 1, self.count)
       if ok then
          self.given = self.given + self.count
       else
@@ -56,36 +57,16 @@ local function feed(self)
    end
 end
 
---- The items of a job have come, in `out`.
-local function count(self, entry)
+--- For the pool: items have come, in `out`. As in result.lua, what counts is changed last.
+function Imap:_settled(_, _, first, last)
    local n = self.arrivals
    if not self.ordered then
-      for i = entry.first, entry.last do
+      for i = first, last do
          n = n + 1
          self.arrived[n] = i
       end
    end
    self.arrivals = n
-end
-
---- For the pool: the items of a job fail.
-function Imap:_lose(entry, err)
-   for i = entry.first, entry.last do
-      local own = internal.error(err.kind, err.message)
-      own.index = i
-      self.out[i] = own
-   end
-   count(self, entry)
-end
-
---- For the pool: a job has finished. As in result.lua, what counts is changed last.
-function Imap:_settle(core, job, entry)
-   local failed, why = core:take(job, self.out, entry.first)
-   if failed then
-      count(self, entry)
-   else
-      self:_lose(entry, self.pool:_why_not(why))
-   end
 end
 
 local function next_index(self)
@@ -147,11 +128,7 @@ function Imap:close()
    end
    self.closed, self.over = true, true
    internal.close_items(self.items)
-   for job, entry in pairs(self.pool.jobs) do
-      if entry.owner == self then
-         self.pool.core:cancel(job)
-      end
-   end
+   self.pool.core:cancel_of(self)
 end
 
 Imap.__close = Imap.close

@@ -6,7 +6,7 @@ local Pool = {}
 Pool.__index = Pool
 Pool.__name = "moonfork.Pool"
 
-local ALL, SPREAD, HELD = 2, 4, 8 -- flags of a task: see task.h, and pool_submit.c
+local ALL, SPREAD = 2, 4 -- flags of a task: see task.h
 
 local MOST_ARGUMENTS = 200000 -- what Lua's stack holds with room to spare
 
@@ -118,7 +118,6 @@ function mp.Pool(processes, initializer, initargs, maxtasksperchild)
    return setmetatable({
       core = core,
       workers = o.processes or mp.cpu_count(),
-      jobs = {}, -- job -> its entry: see new_entry
       callbacks = {},
       calling = false,
    }, Pool)
@@ -138,65 +137,9 @@ local function check_open(self, level)
    if state == "open" then
       return
    elseif state == "broken" then
-      error(self:_broken(why), 0)
+      error(why, 0)
    end
    error("the pool is " .. state .. ": no more tasks can be submitted", level + 1)
-end
-
---- Raises why a job could not be submitted.
-local function cannot_submit(self, message, code)
-   check_open(self, 1) -- a pool that has just been found broken knows more
-   error(internal.error(code, "a task cannot be submitted: " .. message), 0)
-end
-
---- What is to be known of a job: the Result or Imap that its items first to last belong to. It is
---- made before the job, which is listed with it as one step: nothing can fail in between.
-function internal.new_entry(owner, first, last)
-   return { owner = owner, first = first, last = last, job = false, next = false,
-      settled = false }
-end
-
---- Submits one job for the entry; flags: see task.h.
-function Pool:_submit(entry, code, options, flags, list, first, count)
-   local job, message, err = self.core:submit(code, flags, options.retries or 0,
-      options.timeout or 0, self.jobs, entry, list, first, count, entry.first)
-   if not job then
-      cannot_submit(self, message, err)
-   end
-   entry.job = job
-end
-
--- What was submitted of a map whose items cannot all be sent is given up.
-local GIVE_UP = {
-   __close = function(guard, err)
-      local entry = err ~= nil and guard.result.entries
-      while entry do
-         guard.pool.jobs[entry.job] = nil
-         guard.pool.core:drop(entry.job)
-         entry = entry.next
-      end
-   end,
-}
-
---- Submits a list in chunks. An item that cannot be sent raises before anything is queued.
-local function submit_all(self, result, code, options, flags, list, n)
-   local size = options.chunksize or math.max(1, n // (16 * math.max(1, self.workers)))
-   local held = not self.core:is_plain(list, n)
-   local guard <close> = setmetatable({ pool = self, result = result }, GIVE_UP) -- luacheck: ignore
-   for first = 1, n, size do
-      local count = math.min(size, n - first + 1)
-      local entry = internal.new_entry(result, first, first + count - 1)
-      self:_submit(entry, code, options, flags + (held and HELD or 0), list, first, count)
-      result:_add(entry)
-   end
-   local entry = held and internal.in_order(result)
-   while entry do
-      local queued, message, err = self.core:release(entry.job)
-      if not queued then
-         cannot_submit(self, message, err)
-      end
-      entry = entry.next
-   end
 end
 
 local function map_async(self, f, items, options, spread, level, name)
@@ -206,11 +149,14 @@ local function map_async(self, f, items, options, spread, level, name)
    check_open(self, level + 1)
    local list, n, is_spread = internal.as_list(items, spread, level + 1, name)
    local result = internal.new_result(self, n, options, name)
-   if n > 0 then
-      local flags = (options.pack and ALL or 0) + (is_spread and SPREAD or 0)
-      submit_all(self, result, self.core:capture(f), options, flags, list, n)
+   if n == 0 then
+      result:_settled(0)
+      return result
    end
-   result:_seal()
+   local flags = (options.pack and ALL or 0) + (is_spread and SPREAD or 0)
+   local size = options.chunksize or math.max(1, n // (16 * math.max(1, self.workers)))
+   result.batch = self.core:submit(result, result.out, self.core:capture(f), flags,
+      options.retries or 0, options.timeout or 0, list, 1, n, 1, size)
    return result
 end
 
@@ -245,16 +191,8 @@ local function call_async(self, f, args, options, level, name)
          "%d arguments are too many: put them into a table", n)
    end
    local result = internal.new_result(self, nil, options, name)
-   local code = self.core:capture(f)
-   local entry = internal.new_entry(result, 1, 1)
-   local job, message, err = self.core:submit_values(code, ALL, options.retries or 0,
-      options.timeout or 0, self.jobs, entry, table.unpack(args, 1, n))
-   if not job then
-      cannot_submit(self, message, err)
-   end
-   entry.job = job
-   result:_add(entry)
-   result:_seal()
+   result.batch = self.core:submit_values(result, result.out, self.core:capture(f), ALL,
+      options.retries or 0, options.timeout or 0, table.unpack(args, 1, n))
    return result
 end
 
@@ -317,28 +255,6 @@ end
 
 -- Turning ----------------------------------------------------------------------------------------
 
---- Why a job has no result of its own: an error object.
-function Pool:_why_not(state)
-   if state == "cancelled" then
-      return internal.error("cancelled", "the task was cancelled before it was run")
-   elseif state == "nomem" then
-      return internal.error("limit", "there is not enough memory to go on with the task")
-   end
-   local _, _, why = self.core:state()
-   return self:_broken(why)
-end
-
-function Pool._broken(_, why)
-   if internal.is_error(why) then
-      return why
-   end
-   local how = ""
-   if math.type(why) == "integer" and why > -1000 then
-      how = why >= 0 and " (exit status " .. why .. ")" or " (signal " .. -why .. ")"
-   end
-   return internal.error("broken", "the pool's workers end before they are ready" .. how)
-end
-
 function Pool:_later(callback, result)
    self.callbacks[#self.callbacks + 1] = { callback, result }
 end
@@ -360,27 +276,15 @@ local function run_callbacks(self)
    end
 end
 
---- Hands a finished job's results to their owner. What cannot be read for want of memory fails, so
---- that a result that is too large is not in the way of the others. When this raises the job is
---- settled again in the next turn.
-local function settle(self, job, entry)
-   local ok, err = pcall(entry.owner._settle, entry.owner, self.core, job, entry)
-   if not ok then
-      entry.owner:_lose(entry, internal.error("limit", "the result cannot be read: "
-         .. tostring(err)))
-   end
-end
-
---- Settles one finished job, waiting at most `timeout` seconds for it. False after a timeout, or
---- when nothing is pending.
+--- Hands one batch that is ready to its owner, waiting at most `timeout` seconds for it. False
+--- after a timeout, or when nothing is pending. When this raises the batch is ready still.
 function Pool:_turn(timeout)
-   local job, _, code = self.core:poll(timeout)
-   if not job then
-      return code ~= "timeout" and code ~= "empty"
+   local owner, failed, err, first, last = self.core:poll(timeout)
+   if not owner then
+      return err ~= "timeout" and err ~= "empty"
    end
-   settle(self, job, self.jobs[job])
-   self.jobs[job] = nil
-   self.core:drop(job)
+   owner:_settled(failed, err, first, last)
+   self.core:drop()
    if self.callbacks[1] then
       run_callbacks(self)
    end

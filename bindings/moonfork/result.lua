@@ -14,12 +14,9 @@ function internal.new_result(pool, n, options, name)
       single = n == nil,
       n = n or 1,
       out = {},
-      entries = false, -- of its jobs, the last first: see new_entry in pool.lua
-      pending = 0,
+      batch = false, -- of its jobs: see pool_core.h
       failed = 0,
-      first_error = false, -- in the order of the items, and its item
-      first_index = false,
-      complete = false, -- no more jobs will be added
+      first_error = false, -- in the order of the items
       finished = false,
       collect = options.on_error == "collect",
       callback = options.callback,
@@ -79,7 +76,7 @@ function Result:get(timeout)
       if self.failed > 0 then
          return self.first_error
       end
-      return table.unpack(self.out, 1, self.out.n)
+      return table.unpack(self.out[1], 1, self.out[1].n)
    end
    return self.out
 end
@@ -87,14 +84,10 @@ end
 --- Cancels what no worker has begun. True when nothing of it was begun.
 function Result:cancel()
    check(self, "cancel")
-   local any, all, entry = false, true, self.entries
-   while entry do
-      if not entry.settled then
-         any = true
-         all = self.pool.core:cancel(entry.job) and all
-      end
-      entry = entry.next
+   if self.finished then
+      return false
    end
+   local any, all = self.pool.core:cancel(self.batch)
    return any and all
 end
 
@@ -103,36 +96,9 @@ function Result:__tostring()
    return string.format("Result (%s, %s)", self.name, state)
 end
 
--- From here on for the pool. Memory may run out anywhere: what counts is changed last, by
--- assignments to fields that are there, and what was done before may be done again.
-
---- A job of this result was submitted.
-function Result:_add(entry)
-   entry.next = self.entries
-   self.entries = entry
-   self.pending = self.pending + 1
-end
-
---- The entries of a result, the first first from now on.
-function internal.in_order(result)
-   local entry, before = result.entries, false
-   while entry do
-      entry.next, before, entry = before, entry, entry.next
-   end
-   result.entries = before
-   return before
-end
-
---- All has come; `failed` items failed. Lists the callback that is due.
-local function finish(self, failed)
-   if not self.single then
-      for i = 1, self.n do
-         if self.out[i] == nil then
-            self.out.n = self.n
-            break
-         end
-      end
-   end
+--- For the pool: all has come, in `out`; `failed` items failed, the first with `err`. Memory may
+--- run out here: what counts is changed last, and all may be done again.
+function Result:_settled(failed, err)
    local callback = self.callback
    if failed > 0 and not self.collect then
       callback = self.error_callback
@@ -140,78 +106,14 @@ local function finish(self, failed)
    if callback then
       self.pool:_later(callback, self)
    end
-end
-
---- A job has come; `failed` of its items failed, `err` first.
-local function count(self, entry, failed, err, index)
-   local over = self.complete and self.pending == 1
-   if over then
-      finish(self, self.failed + failed)
-   end
-   if failed > 0 and (not self.first_index or index < self.first_index) then
-      self.first_error, self.first_index = err, index
-   end
-   self.failed = self.failed + failed
-   self.pending = self.pending - 1
-   entry.settled = true
-   self.finished = over
-end
-
---- Fails the items of a job that has none of its own to show.
-function Result:_lose(entry, err)
-   local own
-   for i = entry.last, entry.first, -1 do
-      own = internal.error(err.kind, err.message)
-      own.index = not self.single and i or nil
-      own.traceback, own.pid = err.traceback, err.pid
-      self.out[i] = own
-   end
-   count(self, entry, entry.last - entry.first + 1, own, entry.first)
-end
-
-local function settle_single(self, core, job, entry)
-   local values = table.pack(core:take_values(job))
-   if values[1] == nil then
-      self:_lose(entry, self.pool:_why_not(values[2]))
-   elseif values[1] then
-      local out = { table.unpack(values, 2, values.n) }
-      out.n = values.n - 1
-      self.out = out
-      count(self, entry, 0)
-   else
-      values[2].index = nil
-      count(self, entry, 1, values[2], 1)
-   end
-end
-
---- Takes over what a finished job has brought.
-function Result:_settle(core, job, entry)
-   if self.single then
-      settle_single(self, core, job, entry)
-      return
-   end
-   local failed, err = core:take(job, self.out, entry.first)
-   if failed then
-      count(self, entry, failed, err, err and err.index)
-   else
-      self:_lose(entry, self.pool:_why_not(err))
-   end
-end
-
---- No more jobs will be added.
-function Result:_seal()
-   if self.pending == 0 then
-      finish(self, self.failed)
-      self.finished = true
-   end
-   self.complete = true
+   self.failed, self.first_error, self.finished = failed, err, true
 end
 
 function Result:_call_back(callback)
    if self.failed > 0 and not self.collect then
       callback(self.first_error)
    elseif self.single then
-      callback(table.unpack(self.out, 1, self.out.n))
+      callback(table.unpack(self.out[1], 1, self.out[1].n))
    else
       callback(self.out)
    end
