@@ -220,7 +220,7 @@ static bool is_plain(lua_State *L, lua_Integer first, lua_Integer last)
 
 /* The items first to last of the list, which errors count from `number` on, as one job. */
 static void submit_chunk(lua_State *L, struct mf_pool_core *core, lua_Integer first,
-                         lua_Integer last, lua_Integer number, bool held)
+                         lua_Integer last, lua_Integer number)
 {
     struct mf_stream_writer w;
     begin_items(core, &w);
@@ -230,7 +230,24 @@ static void submit_chunk(lua_State *L, struct mf_pool_core *core, lua_Integer fi
         put_item(L, core, &w, -1, 1);
         lua_pop(L, 1);
     }
-    submit_job(L, core, &w, lua_touserdata(L, BATCH_AT), (uint32_t)(last - first + 1), held);
+    submit_job(L, core, &w, lua_touserdata(L, BATCH_AT), (uint32_t)(last - first + 1), true);
+}
+
+#define AT_ONCE 64u /* items that are queued together: the first ones wait for the others */
+
+/* Queues the batch's jobs from *released on. */
+static void release(lua_State *L, struct mf_pool_core *core, const struct mf_batch *b,
+                    uint32_t *released)
+{
+    mf_job *jobs[AT_ONCE];
+    while (*released < b->count) {
+        uint32_t n = 0;
+        for (; n < AT_ONCE && *released < b->count; n++)
+            jobs[n] = b->jobs[(*released)++].job;
+        int rc = mf_pool_release(core->pool, jobs, n);
+        if (rc < 0)
+            cannot_submit(L, core, rc);
+    }
 }
 
 /* With the arguments of core:submit, and the batch. An item that cannot be sent raises before
@@ -240,17 +257,16 @@ static int submit_list(lua_State *L)
     struct mf_pool_core *core = lua_touserdata(L, CORE_AT);
     const struct mf_batch *b = lua_touserdata(L, BATCH_AT);
     lua_Integer first = lua_tointeger(L, FIRST_AT), last = first + b->last - b->first;
-    bool held = !is_plain(L, first, last);
-    int rc = 0;
+    bool plain = is_plain(L, first, last);
+    uint32_t released = 0;
     luaL_checkstack(L, LUA_MINSTACK, NULL);
     for (lua_Integer at = first; at <= last; at += b->chunk) {
         lua_Integer end = at + b->chunk - 1;
-        submit_chunk(L, core, at, end < last ? end : last, at - first + b->first, held);
+        submit_chunk(L, core, at, end < last ? end : last, at - first + b->first);
+        if (plain && (b->count - released) * b->chunk >= AT_ONCE)
+            release(L, core, b, &released);
     }
-    for (uint32_t i = 0; held && rc == 0 && i < b->count; i++)
-        rc = mf_pool_release(core->pool, b->jobs[i].job);
-    if (rc < 0)
-        cannot_submit(L, core, rc);
+    release(L, core, b, &released);
     return 0;
 }
 

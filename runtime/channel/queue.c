@@ -324,6 +324,55 @@ static int put(mf_runtime *rt, mf_queue *q, const struct parcel *p, int64_t dead
     return rc;
 }
 
+/* Words into the rest of the segment, committed at once. Under the lock. How many, or an error of
+ * put_locked. */
+static int put_words_locked(mf_runtime *rt, mf_queue *q, const uint64_t *words, uint32_t n)
+{
+    struct mf_descriptor *d;
+    if (atomic_load_explicit(&body(q)->closed, memory_order_relaxed))
+        return MF_ECLOSED;
+    int rc = next_descriptor(rt, q, &d);
+    if (rc < 0)
+        return rc;
+    struct mf_segment *s = mf__segment_at(rt, segment(q, PUT));
+    uint64_t seq = atomic_load_explicit(&q->end[PUT].at, memory_order_relaxed);
+    uint64_t room = s->base + s->capacity - seq;
+    n = n < room ? n : (uint32_t)room;
+    for (uint32_t i = 0; i < n && (d = mf__segment_descriptor(rt, s, seq + i)); i++) {
+        d->size = sizeof *words;
+        d->handles = 0;
+        d->block = 0;
+        memcpy(d->small, &words[i], sizeof *words);
+    }
+    if (!d)
+        return MF_ECORRUPT;
+    MF_CRASH("queue.put_words.copied");
+    atomic_store(&q->end[PUT].at, seq + n); /* the commit, of all */
+    MF_CRASH("queue.put_words.committed");
+    return (int)n;
+}
+
+int mf__queue_put_words(mf_runtime *rt, mf_queue *q, const uint64_t *words, uint32_t n,
+                        uint32_t *ret_put)
+{
+    int rc = 0;
+    *ret_put = 0;
+    if (mf__alive(rt) < 0)
+        return MF_EFORKED;
+    begin(rt, q, PUT);
+    while (*ret_put < n && (rc = lock(rt, q, PUT, MF_FOREVER)) == 0) {
+        rc = put_words_locked(rt, q, words + *ret_put, n - *ret_put);
+        unlock(q, PUT);
+        MF_CRASH("queue.put_words.unlocked");
+        if (rc < 0)
+            break;
+        *ret_put += (uint32_t)rc;
+        mf__wait_wake_some(&body(q)->not_empty, rc);
+    }
+    end(rt);
+    return rc < 0 ? rc : 0;
+}
+
 int mf__queue_put_block(mf_runtime *rt, mf_queue *q, struct mf_block *b, size_t size, uint32_t n,
                         int64_t deadline)
 {
@@ -509,6 +558,48 @@ int mf__queue_get_task(mf_runtime *rt, mf_queue *q, uint64_t *ret_task, int64_t 
     if (rc == 0)
         *ret_task = atomic_load_explicit(&rt->self->task, memory_order_relaxed);
     return rc;
+}
+
+/* The words at the head of the queue, at most max, as far as the segment goes. Under the lock. How
+ * many: 0 when there is nothing, or something else. */
+static uint32_t get_words_locked(mf_runtime *rt, mf_queue *q, uint64_t *ret_words, uint32_t max,
+                                 struct mf_block **ret_old)
+{
+    uint64_t seq = atomic_load_explicit(&q->end[GET].at, memory_order_relaxed);
+    if (!has_more(q, seq) || !oldest(rt, q, ret_old))
+        return 0;
+    struct mf_segment *s = mf__segment_at(rt, segment(q, GET));
+    uint64_t end = atomic_load_explicit(&body(q)->known, memory_order_relaxed);
+    uint32_t n = 0;
+    end = end < s->base + s->capacity ? end : s->base + s->capacity;
+    while (n < max && seq + n < end) {
+        const struct mf_descriptor *d = mf__segment_descriptor(rt, s, seq + n);
+        if (!d || d->block || d->handles || d->size != sizeof *ret_words)
+            break;
+        memcpy(&ret_words[n++], d->small, sizeof *ret_words);
+    }
+    MF_CRASH("queue.get_words.copied");
+    atomic_store(&q->end[GET].at, seq + n); /* the commit */
+    MF_CRASH("queue.get_words.committed");
+    return n;
+}
+
+uint32_t mf__queue_get_words(mf_runtime *rt, mf_queue *q, uint64_t *ret_words, uint32_t max)
+{
+    struct mf_block *old = NULL;
+    uint32_t n = 0;
+    if (mf__alive(rt) < 0 || !has_some_or_is_closed(q))
+        return 0;
+    begin(rt, q, GET);
+    if (lock(rt, q, GET, MF_FOREVER) == 0) {
+        n = get_words_locked(rt, q, ret_words, max, &old);
+        unlock(q, GET);
+        MF_CRASH("queue.get_words.unlocked");
+    }
+    if (old)
+        mf__block_free(rt, old);
+    end(rt);
+    return n;
 }
 
 int mf_queue_wait(mf_runtime *rt, mf_queue *q, int64_t deadline)

@@ -50,6 +50,18 @@ int mf_queue_put(mf_runtime *rt, mf_queue *q, const void *data, size_t size,
 int mf__queue_put_block(mf_runtime *rt, mf_queue *q, struct mf_block *b, size_t size, uint32_t n,
                         int64_t deadline);
 
+/* Puts n messages of 8 bytes each into a queue without a bound: as many at once as a segment has
+ * room for, so that a process that is killed in it has put the first of them, or all. *ret_put were
+ * put: all with 0; else MF_ECLOSED, MF_ENOMEM, MF_ECORRUPT or MF_EFORKED says why not the others.
+ */
+int mf__queue_put_words(mf_runtime *rt, mf_queue *q, const uint64_t *words, uint32_t n,
+                        uint32_t *ret_put);
+
+/* Takes at most max messages of 8 bytes from the head of the queue, for the only consumer of an
+ * unbounded one. How many: 0 when there is none, or a message of another kind comes first. What was
+ * in the hands of a process that is killed in it is gone, and not counted as lost. */
+uint32_t mf__queue_get_words(mf_runtime *rt, mf_queue *q, uint64_t *ret_words, uint32_t max);
+
 /* Takes the oldest message, sleeping until the deadline. 0; MF_EEMPTY (deadline 0), MF_ETIMEOUT,
  * MF_ECLOSED (closed and drained), MF_EINTR, MF_EFORKED, MF_ECORRUPT (what stands in the oldest
  * message's place is none; nothing was taken). Call mf__queue_delivered when the caller

@@ -31,6 +31,8 @@ struct mf_member {
     uint64_t overdue; /* word of the task that it is being killed for */
 };
 
+#define MF_POOL_HEARD 64u
+
 struct mf_pool {
     mf_runtime *rt;
     struct mf_supervisor supervisor;
@@ -51,6 +53,9 @@ struct mf_pool {
     mf_job **jobs; /* by id; NULL: free */
     uint32_t job_max, job_hint, pending;
     uint64_t numbers;
+
+    uint64_t heard[MF_POOL_HEARD]; /* words of news that are not settled yet */
+    uint32_t heard_first, heard_count;
 
     struct mf_message broken; /* what a failed initializer said, if it is_told */
     bool is_told;

@@ -144,7 +144,7 @@ int mf_pool_submit(mf_pool *pool, const struct mf_submit *s, mf_job **ret_job)
     pool->supervisor.acts = pool->timed;
     job->held = true;
     MF_CRASH("pool.submit.made");
-    int rc = s->held ? 0 : mf_pool_release(pool, job);
+    int rc = s->held ? 0 : mf_pool_release(pool, &job, 1);
     if (rc < 0) {
         dispose(pool, job);
         return rc;
@@ -154,13 +154,26 @@ int mf_pool_submit(mf_pool *pool, const struct mf_submit *s, mf_job **ret_job)
     return 0;
 }
 
-int mf_pool_release(mf_pool *pool, mf_job *job)
+#define AT_ONCE 64u /* words that go through a queue together */
+
+int mf_pool_release(mf_pool *pool, mf_job *const *jobs, uint32_t n)
 {
+    uint64_t words[AT_ONCE];
+    uint32_t put;
+    int rc = 0;
     if (pool->state != MF_POOL_OPEN)
         return MF_ECLOSED;
-    int rc = mf__worker_tell(pool->rt, pool->tasks, job->word);
-    MF_CRASH("pool.submit.queued");
-    job->held = rc < 0;
+    while (n && rc == 0) {
+        uint32_t some = n < AT_ONCE ? n : AT_ONCE;
+        for (uint32_t i = 0; i < some; i++)
+            words[i] = jobs[i]->word;
+        rc = mf__queue_put_words(pool->rt, pool->tasks, words, some, &put);
+        MF_CRASH("pool.submit.queued");
+        for (uint32_t i = 0; i < put; i++)
+            jobs[i]->held = false;
+        jobs += some;
+        n -= some;
+    }
     return rc;
 }
 
@@ -259,15 +272,32 @@ static void hear(mf_pool *pool, struct mf_message *m)
     mf__message_free(pool->rt, m);
 }
 
+/* The next word of news; what is behind it waits in the pool, for who drains inside of this. */
+static bool next_word(mf_pool *pool, uint64_t *ret_word)
+{
+    if (pool->heard_first == pool->heard_count) {
+        pool->heard_first = 0;
+        pool->heard_count = mf__queue_get_words(pool->rt, pool->news, pool->heard, MF_POOL_HEARD);
+    }
+    if (pool->heard_count == 0)
+        return false;
+    *ret_word = pool->heard[pool->heard_first++];
+    return true;
+}
+
 bool mf__pool_drain(mf_pool *pool)
 {
     struct mf_message m;
+    uint64_t word;
     bool some = false;
-    while (mf__queue_get(pool->rt, pool->news, &m, 0) == 0) {
-        hear(pool, &m);
-        some = true;
+    for (;; some = true) {
+        if (next_word(pool, &word))
+            hear_word(pool, word);
+        else if (mf__queue_get(pool->rt, pool->news, &m, 0) == 0)
+            hear(pool, &m);
+        else
+            return some;
     }
-    return some;
 }
 
 /* Sleeps for news, or until a worker has to be looked after. */

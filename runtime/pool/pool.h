@@ -94,9 +94,9 @@ struct mf_submit {
  * MF_ENOMEM. */
 int mf_pool_submit(mf_pool *pool, const struct mf_submit *submit, mf_job **ret_job);
 
-/* Queues a held job: a call of many tasks is queued when all of them could be made. Errors of
- * mf_pool_submit; the job is still held then. */
-int mf_pool_release(mf_pool *pool, mf_job *job);
+/* Queues n held jobs: a call of many tasks is queued when all of them could be made. Errors of
+ * mf_pool_submit; some of them are still held then, the last ones. */
+int mf_pool_release(mf_pool *pool, mf_job *const *jobs, uint32_t n);
 
 /* Takes what there is of news, and waits for some (any) until the deadline when there is none. 0,
  * MF_ETIMEOUT, MF_EINTR. MF_ECLOSED: no job is pending, none will finish. */

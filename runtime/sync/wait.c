@@ -200,6 +200,11 @@ void mf__wait_wake(struct mf_wait *w)
     wake(w, 1);
 }
 
+void mf__wait_wake_some(struct mf_wait *w, int n)
+{
+    wake(w, n);
+}
+
 void mf__wait_wake_all(struct mf_wait *w)
 {
     wake(w, INT_MAX);

@@ -56,6 +56,9 @@ void mf__wait_unsay(mf_runtime *rt, const struct mf_said *before);
  * nobody sleeps. */
 void mf__wait_wake(struct mf_wait *w);
 
+/* Wakes n of them. */
+void mf__wait_wake_some(struct mf_wait *w, int n);
+
 /* Wakes all of them. */
 void mf__wait_wake_all(struct mf_wait *w);
 

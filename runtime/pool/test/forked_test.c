@@ -79,7 +79,7 @@ static void close_all(void)
     CHECK(mf_queue_put(rt, q, "stay", 4, NULL, 0, MF_FOREVER) == 0);
     CHECK(mf_process_join(rt, child, mf_deadline(20)) == 0 && mf_process_status(child) == 5);
     mf_process_free(rt, child);
-    CHECK(mf_pool_release(pool, job) == 0);
+    CHECK(mf_pool_release(pool, &job, 1) == 0);
     mf_pool_close(pool);
     CHECK(mf_pool_join(pool, mf_deadline(20)) == 0);
     CHECK(mf_job_state(job) == MF_JOB_FINISHED);
@@ -113,7 +113,7 @@ static bool every_call_tells(void)
     CHECK(mf_process_join(rt, child, MF_FOREVER) == MF_EFORKED);
     CHECK(mf_pool_new(rt, &pool_options, &pool2) == MF_EFORKED);
     CHECK(mf_code_new(rt, 2, "", 0, NULL, 0, &code2) == MF_EFORKED);
-    CHECK(mf_pool_release(pool, job) == MF_EFORKED);
+    CHECK(mf_pool_release(pool, &job, 1) == MF_EFORKED);
     CHECK(mf_pool_collect(pool, MF_FOREVER) == MF_EFORKED);
     return true;
 }
