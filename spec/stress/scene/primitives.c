@@ -31,6 +31,12 @@ static void set_full_segment(struct scene *s)
         scene_put(s, 20, i);
 }
 
+static void set_nearly_full_segment(struct scene *s)
+{
+    for (unsigned i = 0; i < 13; i++)
+        scene_put(s, 20, i);
+}
+
 static void set_read_segment(struct scene *s)
 {
     for (unsigned i = 0; i < 17; i++)
@@ -195,6 +201,11 @@ const struct primitive queue_primitives[] = {
      .set = set_full_segment,
      .act = put_block},
     {.name = "put handles", .weight = 1, .set = set_handles, .act = put_handles},
+    {.name = "put words", .weight = 1, .set = set_some, .act = scene_put_words},
+    {.name = "put words over a segment's end",
+     .weight = 1,
+     .set = set_nearly_full_segment,
+     .act = scene_put_words},
     {.name = "get inline", .weight = 1, .set = set_some, .act = get},
     {.name = "get block", .weight = 1, .set = set_blocks, .act = get},
     {.name = "get large block", .weight = 1, .set = set_large, .act = get},
