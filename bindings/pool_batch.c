@@ -194,8 +194,11 @@ void mf__batch_settle(lua_State *L, struct mf_pool_core *core)
         lua_pushcfunction(L, settle);
         lua_pushvalue(L, 1);
         lua_pushnil(L);
-        if (lua_pcall(L, 2, 0, 0) == LUA_OK)
+        int status = lua_pcall(L, 2, 0, 0);
+        if (status == LUA_OK)
             continue;
+        if (!mf__codec_no_memory(L, status))
+            lua_error(L); /* a signal's hook, which is for the caller; the job waits */
         const char *text = luaL_tolstring(L, -1, NULL);
         lua_pushcfunction(L, settle);
         lua_pushvalue(L, 1);
