@@ -57,7 +57,7 @@ describe("standard files that are closed:", function()
         file:write(table.concat(lines, "\n"), "\n")
         file:close()]]
 
-    for closed = 0, run.under_valgrind and 1 or 7 do -- which puts files of its own there
+    for closed = 0, run.under_valgrind and 0 or 7 do -- which puts files of its own there
         local words, redirections, own = {}, {}, {}
         for fd = 0, 2 do
             if closed & 1 << fd ~= 0 then
