@@ -16,6 +16,8 @@ enum { WORDS = MF_SLOTS / 64 };
 struct circle {
     uint64_t known[WORDS], seen[WORDS];
     uint64_t who;
+    uint32_t child;
+    struct mf_waiting wait; /* of the child, as it was seen: a wait is made of slices */
 };
 
 static void add(struct circle *c, uint32_t slot)
@@ -52,6 +54,8 @@ static bool visit(const mf_runtime *rt, struct circle *c, uint32_t slot)
     if (mf__phase(state) != MF_SLOT_LIVE || !mf__slot_wait(s, &w) || w.acts ||
         w.until != MF_FOREVER)
         return false;
+    if (slot == c->child)
+        c->wait = w;
     c->who = mix(mix(mix(c->who, state ^ slot), (uint64_t)w.since), w.object);
     switch (w.waits) {
     case MF_WAITS_OBJECT: return add_holders(rt, c, &w);
@@ -65,6 +69,7 @@ static bool all_sleep(const mf_runtime *rt, struct circle *c, uint32_t child)
 {
     bool grown = true;
     memset(c, 0, sizeof *c);
+    c->child = child;
     add(c, child);
     while (grown) {
         grown = false;
@@ -145,22 +150,19 @@ static void tell_object(const mf_runtime *rt, uint32_t child, const struct mf_wa
     mf__text_add(t, ": %s", who ? p->advice : p->alone);
 }
 
-static void tell(mf_runtime *rt, uint32_t child)
+static void tell(mf_runtime *rt, uint32_t child, const struct mf_waiting *w)
 {
-    struct mf_waiting w;
     struct mf_text t = mf__text_in(rt->deadlock, sizeof rt->deadlock);
     rt->deadlock_pid = atomic_load(&mf__slot_at(rt, child)->pid);
     mf__text_add(&t, "process ");
     mf__slot_text(rt, child, &t);
     mf__text_add(&t, " ");
-    if (!mf__slot_wait(mf__slot_at(rt, child), &w))
-        return;
-    if (w.waits == MF_WAITS_CHILD) {
+    if (w->waits == MF_WAITS_CHILD) {
         mf__text_add(&t, "waits for the end of process ");
-        mf__slot_text(rt, w.child, &t);
+        mf__slot_text(rt, w->child, &t);
         mf__text_add(&t, ", which waits for ever");
-    } else if (w.waits == MF_WAITS_OBJECT && w.object) {
-        tell_object(rt, child, &w, &t);
+    } else if (w->waits == MF_WAITS_OBJECT && w->object) {
+        tell_object(rt, child, w, &t);
     }
 }
 
@@ -177,6 +179,6 @@ bool mf__deadlock_look(mf_runtime *rt, uint32_t child, struct mf_suspicion *s)
     if (++s->looks < LOOKS || now - s->since < PATIENCE)
         return false;
     s->looks = 0;
-    tell(rt, child);
+    tell(rt, child, &c.wait);
     return true;
 }
