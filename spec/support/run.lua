@@ -5,7 +5,7 @@ local lfs = require "lfs"
 
 local M = {}
 
-local slack = tonumber(os.getenv "MF_SLACK") or 1 -- for what slows programs down
+M.slack = tonumber(os.getenv "MF_SLACK") or 1 -- for what slows programs down
 
 function M.read_all(path)
     local file <close> = assert(io.open(path, "rb"))
@@ -73,7 +73,8 @@ function M.shell(text, seconds)
     local folder <close> = M.folder()
     M.write_all(folder .. "command", "LUA='" .. M.interpreter .. "'\n" .. text)
     local command = "timeout -k 1 %d sh %scommand >%sout 2>%serr </dev/null"
-    local _, _, status = os.execute(command:format((seconds or 60) * slack, folder, folder, folder))
+    local longest = (seconds or 60) * M.slack
+    local _, _, status = os.execute(command:format(longest, folder, folder, folder))
     return { out = M.read_all(folder .. "out"), err = M.read_all(folder .. "err"), status = status }
 end
 
