@@ -382,9 +382,12 @@ describe("a program that a task has started ends", function()
             assert(not pcall(result.get, result)) stay()]], timeout = 0.3 * run.slack },
         { "with the daemon that runs it", [[
             mp.Process { target = task, args = { 1 }, daemon = true }:start()]], "" },
-        { "with the script, by Ctrl-C", by_worker, "mp.Queue():get()", signal = INT },
     }
-    if is_moonfork then
+    if not run.under_valgrind then -- the half second that the command gives itself is too short
+        endings[#endings + 1] = { "with the script, by Ctrl-C", by_worker, "mp.Queue():get()",
+            signal = INT }
+    end
+    if is_moonfork and not run.under_valgrind then
         endings[#endings + 1] = { "with the script, by SIGTERM", by_worker, "mp.Queue():get()",
             signal = TERM }
     end
