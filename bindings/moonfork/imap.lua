@@ -50,8 +50,10 @@ local function feed(self)
          self.given + 1, self.count)
       if ok then
          self.given = self.given + self.count
-      else
+      elseif type(err) == "string" and err:find("^items%[") then
          self.over, self.wrong = true, err
+      else
+         error(err, 0) -- Ctrl-C, say: now, and the next call submits the chunk again
       end
       self.list = false
    end
