@@ -53,7 +53,7 @@ struct mf_slot {
     _Atomic uint64_t segment;            /* segment that a queue is taking or leaving */
     _Atomic uint32_t run;                /* unit + 1 of a run taken from the unit map */
     _Atomic uint32_t busy;               /* object + 1 that this process works or waits on */
-    _Atomic uint32_t side;               /* the end that the intents are about: see queue.c */
+    _Atomic uint32_t side;               /* the end that the intents are about: queue_end.h */
     _Atomic uint32_t got;                /* queue + 1 whose message is not yet delivered */
 
     _Alignas(64) _Atomic uint64_t task; /* a pool's record that this process runs: see pool.h */

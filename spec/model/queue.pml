@@ -720,7 +720,7 @@ inline count_lost()
     fi
 }
 
-/* queue.c settle, for what the slot is busy with and for what it got. */
+/* queue_repair.c mf__queue_settle, for what the slot is busy with and for what it got. */
 inline settle()
 {
     do

@@ -8,9 +8,9 @@
  * sequentially consistent, which is when they leave the buffer before the next load.
  *
  *   here           in the source
- *   commit         queue.c put_locked: the store of tail, of the one producer
+ *   commit         queue_put.c put_locked: the store of tail, of the one producer
  *   announce       wait.c wait_until: atomic_fetch_add(&w->announced, 1)
- *   condition      queue.c has_some_or_is_closed
+ *   condition      queue_end.h has_some_or_is_closed
  *   ring           wait.c wake; every system call is a fence, and the kernel compares and queues in
  *                  one step
  *

@@ -5,7 +5,10 @@
 -- them. (What a sleeper and its waker need of ordering is in spec/model/wait.pml.) Those with
 -- `values` change what a value becomes: the random round trip of the codec tells.
 
-local queue, wait, lock = "runtime/channel/queue.c", "runtime/sync/wait.c", "runtime/sync/lock.c"
+local queue, queue_end = "runtime/channel/queue.c", "runtime/channel/queue_end.h"
+local put, get = "runtime/channel/queue_put.c", "runtime/channel/queue_get.c"
+local repair = "runtime/channel/queue_repair.c"
+local wait, lock = "runtime/sync/wait.c", "runtime/sync/lock.c"
 local mutex, block = "runtime/memory/mutex.c", "runtime/memory/block.c"
 local unit, object = "runtime/memory/unit.c", "runtime/memory/object.c"
 local slot, death = "runtime/memory/slot.c", "runtime/memory/death.c"
@@ -16,28 +19,28 @@ local scalars, encoder = "bindings/codec/scalars.h", "bindings/codec/encoder.c"
 local decode, codec_stream = "bindings/codec/decode.c", "bindings/codec/stream.c"
 
 return {
-    { file = queue, what = "put wakes nobody",
+    { file = put, what = "put wakes nobody",
       old = "        mf__wait_wake(&body(q)->not_empty);\n    else if",
       new = "        (void)0;\n    else if" },
-    { file = queue, what = "get wakes nobody",
+    { file = get, what = "get wakes nobody",
       old = "if ((rc == 0 || rc == MF_ECORRUPT) && body(q)->capacity)", new = "if (0)" },
-    { file = queue, what = "one message more than fit",
+    { file = put, what = "one message more than fit",
       old = "seq - head(q) >= b->capacity", new = "seq - head(q) > b->capacity" },
-    { file = queue, what = "a put that was not committed counts as one",
+    { file = repair, what = "a put that was not committed counts as one",
       old = "bool moved = atomic_load(&q->end[side].at) > seq;",
       new = "bool moved = atomic_load(&q->end[side].at) >= seq;" },
-    { file = queue, what = "put does not say which message it moves",
+    { file = put, what = "put does not say which message it moves",
       old = "    mf__note(&rt->self->seq, seq);\n", new = "" },
-    { file = queue, what = "get does not say what it moves into its hand",
+    { file = get, what = "get does not say what it moves into its hand",
       old = "    mf__note(&s->hand, m->block ? mf__offset(rt, m->block) : 0);\n",
       new = "" },
-    { file = queue, what = "get does not say which message it moves",
+    { file = get, what = "get does not say which message it moves",
       old = "    mf__note(&s->seq, seq);\n", new = "" },
-    { file = queue, what = "a lost message is counted by each claimer",
+    { file = repair, what = "a lost message is counted by each claimer",
       old = "if ((uint32_t)atomic_load(&body(q)->lost) == tag(rt, victim))", new = "if (0)" },
-    { file = queue, what = "a segment that was linked stays its maker's",
+    { file = repair, what = "a segment that was linked stays its maker's",
       old = "if (side == PUT && mf__segment_is_linked(rt, segment(q, PUT), b))", new = "if (0)" },
-    { file = queue, what = "a death wakes no consumer",
+    { file = repair, what = "a death wakes no consumer",
       old = "    mf__wait_wake_all(&body(q)->not_empty);\n    "
           .. "mf__wait_wake_all(&body(q)->not_full);\n"
           .. "    return 0;", new = "    return 0;" },
@@ -45,7 +48,7 @@ return {
       old = "    mf__wait_wake_all(&body(q)->not_empty);\n"
           .. "    mf__wait_wake_all(&body(q)->not_full);\n    end(rt);",
       new = "    mf__wait_wake_all(&body(q)->not_full);\n    end(rt);" },
-    { file = queue, what = "waiting for a message keeps the wake",
+    { file = get, what = "waiting for a message keeps the wake",
       old = "    mf__wait_wake(w); /* the wake that this took goes on to a consumer "
           .. "*/\n", new = "" },
 
@@ -158,17 +161,17 @@ return {
     { file = codec_stream, what = "a run may be longer than its message",
       old = "    if (left < size)\n", new = "    if (0)\n" },
 
-    { file = queue, what = "put of a block is committed without ordering", order = true,
+    { file = put, what = "put of a block is committed without ordering", order = true,
       old = "    atomic_store(&q->end[PUT].at, seq + 1); /* the commit */"
           .. "\n    MF_CRASH(\"queue.put.committed\")",
       new = "    atomic_store_explicit(&q->end[PUT].at, seq + 1, "
           .. "memory_order_relaxed);\n    MF_CRASH(\"queue.put.committed\")" },
-    { file = queue, what = "put of a few bytes is committed without ordering", order = true,
+    { file = put, what = "put of a few bytes is committed without ordering", order = true,
       old = "    atomic_store(&q->end[PUT].at, seq + 1); /* the commit */"
           .. "\n        MF_CRASH(\"queue.put.committed_copy\")",
       new = "    atomic_store_explicit(&q->end[PUT].at, seq + 1, "
           .. "memory_order_relaxed);\n        MF_CRASH(\"queue.put.committed_copy\")" },
-    { file = queue, what = "the tail is read without ordering", order = true,
+    { file = queue_end, what = "the tail is read without ordering", order = true,
       old = "    return atomic_load(&q->end[PUT].at);",
       new = "    return atomic_load_explicit(&q->end[PUT].at, memory_order_relaxed);" },
     { file = lock, what = "a Lock is taken without ordering", order = true,

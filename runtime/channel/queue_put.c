@@ -1,0 +1,197 @@
+/* queue_put.c - messages into a queue: see queue.h. */
+#include "queue_end.h"
+#include "segment.h"
+
+#include <string.h>
+
+/* The descriptor that the next message goes to, with a segment around it. Under the lock. 0,
+ * MF_ENOMEM or MF_ECORRUPT. */
+static int next_descriptor(mf_runtime *rt, mf_queue *q, struct mf_descriptor **ret_d)
+{
+    struct mf_end *e = &q->end[PUT];
+    struct mf_segment *s = mf__segment_at(rt, segment(q, PUT));
+    uint64_t seq = atomic_load_explicit(&e->at, memory_order_relaxed);
+    if (!s)
+        return MF_ECORRUPT;
+    if (seq - s->base < s->capacity) {
+        *ret_d = mf__segment_descriptor(rt, s, seq);
+        return *ret_d ? 0 : MF_ECORRUPT;
+    }
+    uint64_t next = atomic_load_explicit(&s->next, memory_order_relaxed);
+    if (!next) {
+        struct mf_block *b = mf__segment_new(rt, seq, s->capacity);
+        if (!b)
+            return MF_ENOMEM;
+        next = mf__offset(rt, b);
+        mf__note(&rt->self->segment, next);
+        MF_CRASH("queue.link.noted");
+        mf__note(&s->next, next);
+        MF_CRASH("queue.link.linked");
+        mf__block_disown(rt, b);
+        MF_CRASH("queue.link.disowned");
+        mf__note(&rt->self->segment, 0);
+    }
+    MF_CRASH("queue.link.ready");
+    mf__note(&e->segment, next);
+    s = mf__segment_at(rt, next);
+    *ret_d = s ? mf__segment_descriptor(rt, s, seq) : NULL;
+    return *ret_d ? 0 : MF_ECORRUPT;
+}
+
+/* What is put: bytes that fit a descriptor, or a block. */
+struct parcel {
+    const void *data;
+    struct mf_block *block;
+    size_t size;
+    uint32_t handles;
+};
+
+/* One try, under the lock. 0, MF_EFULL, MF_ECLOSED, MF_ENOMEM or MF_ECORRUPT. */
+static int put_locked(mf_runtime *rt, mf_queue *q, const struct parcel *p)
+{
+    struct body *b = body(q);
+    if (atomic_load_explicit(&b->closed, memory_order_relaxed))
+        return MF_ECLOSED;
+    uint64_t seq = atomic_load_explicit(&q->end[PUT].at, memory_order_relaxed);
+    if (b->capacity && seq - head(q) >= b->capacity)
+        return MF_EFULL;
+    struct mf_descriptor *d;
+    int rc = next_descriptor(rt, q, &d);
+    if (rc < 0)
+        return rc;
+    d->size = p->size;
+    d->handles = p->handles;
+    if (!p->block) {
+        d->block = 0;
+        memcpy(d->small, p->data, p->size);
+        MF_CRASH("queue.put.copied");
+        atomic_store(&q->end[PUT].at, seq + 1); /* the commit */
+        MF_CRASH("queue.put.committed_copy");
+        return 0;
+    }
+    d->block = mf__offset(rt, p->block);
+    MF_CRASH("queue.put.described");
+    mf__note(&rt->self->seq, seq);
+    MF_CRASH("queue.put.noted_seq");
+    mf__block_to_hand(rt, p->block);
+    MF_CRASH("queue.put.in_hand");
+    atomic_store(&q->end[PUT].at, seq + 1); /* the commit */
+    MF_CRASH("queue.put.committed");
+    mf__note(&rt->self->hand, 0);
+    MF_CRASH("queue.put.emptied_hand");
+    mf__note(&rt->self->seq, MF_NO_SEQ);
+    return 0;
+}
+
+static int try_put(mf_runtime *rt, mf_queue *q, const struct parcel *p, int64_t deadline)
+{
+    int rc = lock(rt, q, PUT, deadline);
+    if (rc == 0) {
+        rc = put_locked(rt, q, p);
+        unlock(q, PUT);
+        MF_CRASH("queue.put.unlocked");
+    }
+    if (rc == 0)
+        mf__wait_wake(&body(q)->not_empty);
+    else if (rc != MF_EFULL)
+        mf__wait_wake(&body(q)->not_full); /* the wake that this may have taken goes on */
+    return rc;
+}
+
+/* A condition of wait.h. */
+static bool has_room_or_is_closed(const void *arg)
+{
+    const mf_queue *q = arg;
+    return tail(q) - head(q) < body(q)->capacity || mf_queue_is_closed(q);
+}
+
+static int put(mf_runtime *rt, mf_queue *q, const struct parcel *p, int64_t deadline)
+{
+    int rc;
+    if (mf__alive(rt) < 0)
+        return MF_EFORKED;
+    begin(rt, q, PUT);
+    while ((rc = try_put(rt, q, p, deadline)) == MF_EFULL && deadline) {
+        struct body *b = body(q);
+        if (mf__wait_spin(rt, &q->end[GET].at, tail(q) - b->capacity))
+            continue;
+        rc = mf__wait_until(rt, &b->not_full, has_room_or_is_closed, q, deadline);
+        if (rc < 0)
+            break;
+    }
+    end(rt);
+    return rc;
+}
+
+int mf__queue_put_block(mf_runtime *rt, mf_queue *q, struct mf_block *b, size_t size, uint32_t n,
+                        int64_t deadline)
+{
+    return put(rt, q, &(struct parcel){.block = b, .size = size, .handles = n}, deadline);
+}
+
+int mf_queue_put(mf_runtime *rt, mf_queue *q, const void *data, size_t size,
+                 const uint64_t *handles, uint32_t n, int64_t deadline)
+{
+    if (size <= MF_INLINE && n == 0)
+        return put(rt, q, &(struct parcel){.data = data, .size = size}, deadline);
+    struct mf_block *b;
+    int rc = mf__message_new(rt, data, size, handles, n, &b, NULL);
+    if (rc < 0)
+        return rc;
+    rc = mf__queue_put_block(rt, q, b, size, n, deadline);
+    if (rc < 0)
+        mf__block_free(rt, b);
+    return rc;
+}
+
+/* --- many words at once -------------------------------------------------------------------------
+ */
+
+/* Words into the rest of the segment, committed at once. Under the lock. How many, or an error of
+ * put_locked. */
+static int put_words_locked(mf_runtime *rt, mf_queue *q, const uint64_t *words, uint32_t n)
+{
+    struct mf_descriptor *d;
+    if (atomic_load_explicit(&body(q)->closed, memory_order_relaxed))
+        return MF_ECLOSED;
+    int rc = next_descriptor(rt, q, &d);
+    if (rc < 0)
+        return rc;
+    struct mf_segment *s = mf__segment_at(rt, segment(q, PUT));
+    uint64_t seq = atomic_load_explicit(&q->end[PUT].at, memory_order_relaxed);
+    uint64_t room = s->base + s->capacity - seq;
+    n = n < room ? n : (uint32_t)room;
+    for (uint32_t i = 0; i < n && (d = mf__segment_descriptor(rt, s, seq + i)); i++) {
+        d->size = sizeof *words;
+        d->handles = 0;
+        d->block = 0;
+        memcpy(d->small, &words[i], sizeof *words);
+    }
+    if (!d)
+        return MF_ECORRUPT;
+    MF_CRASH("queue.put_words.copied");
+    atomic_store(&q->end[PUT].at, seq + n); /* the commit, of all */
+    MF_CRASH("queue.put_words.committed");
+    return (int)n;
+}
+
+int mf__queue_put_words(mf_runtime *rt, mf_queue *q, const uint64_t *words, uint32_t n,
+                        uint32_t *ret_put)
+{
+    int rc = 0;
+    *ret_put = 0;
+    if (mf__alive(rt) < 0)
+        return MF_EFORKED;
+    begin(rt, q, PUT);
+    while (*ret_put < n && (rc = lock(rt, q, PUT, MF_FOREVER)) == 0) {
+        rc = put_words_locked(rt, q, words + *ret_put, n - *ret_put);
+        unlock(q, PUT);
+        MF_CRASH("queue.put_words.unlocked");
+        if (rc < 0)
+            break;
+        *ret_put += (uint32_t)rc;
+        mf__wait_wake_some(&body(q)->not_empty, rc);
+    }
+    end(rt);
+    return rc < 0 ? rc : 0;
+}
