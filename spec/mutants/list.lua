@@ -13,7 +13,7 @@ local mutex, block = "runtime/memory/mutex.c", "runtime/memory/block.c"
 local unit, object = "runtime/memory/unit.c", "runtime/memory/object.c"
 local slot, death = "runtime/memory/slot.c", "runtime/memory/death.c"
 local fork, process = "runtime/process/fork.c", "runtime/process/process.c"
-local pool, crew = "runtime/pool/pool.c", "runtime/pool/crew.c"
+local job, crew = "runtime/pool/job.c", "runtime/pool/crew.c"
 local task = "runtime/pool/task.c"
 local scalars, encoder = "bindings/codec/scalars.h", "bindings/codec/encoder.c"
 local decode, codec_stream = "bindings/codec/decode.c", "bindings/codec/stream.c"
@@ -137,7 +137,7 @@ return {
       new = "" },
     { file = crew, what = "a dead worker's news come after its end",
       old = "    mf__pool_drain(pool); /* what it committed comes first */\n", new = "" },
-    { file = pool, what = "the last task does not end a closed pool",
+    { file = job, what = "the last task does not end a closed pool",
       old = "if (--pool->pending == 0 && pool->state == MF_POOL_CLOSED)",
       new = "if (--pool->pending == 0 && 0)" },
     { file = task, what = "a window that was not linked is lost",
