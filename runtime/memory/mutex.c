@@ -9,6 +9,8 @@
 #include <sched.h>
 #include <time.h>
 
+#define SLICE (50 * MF_MSEC) /* a mutex is held for microseconds */
+
 void mf__mutex_init(struct mf_mutex *x)
 {
     pthread_mutexattr_t a;
@@ -46,13 +48,21 @@ static int lock_until(pthread_mutex_t *m, int64_t deadline)
 }
 #endif
 
+/* In slices, as a wake can be lost: an unlocker wakes one sleeper, another process takes the mutex
+ * meanwhile, without the mark that somebody sleeps, and the woken one is killed before it has
+ * renewed that mark. Then the next unlock wakes nobody, and the others would sleep for ever. */
 static int lock_slowly(struct mf_mutex *x, int64_t deadline)
 {
-    if (deadline == MF_FOREVER)
-        return pthread_mutex_lock(&x->m);
+    int rc;
+    int64_t until;
     if (deadline == 0)
         deadline = mf__now() + MF_SECOND;
-    return lock_until(&x->m, deadline);
+    do {
+        until = mf__now() + SLICE;
+        until = until < deadline ? until : deadline;
+        rc = lock_until(&x->m, until);
+    } while (rc == ETIMEDOUT && until < deadline);
+    return rc;
 }
 
 int mf__mutex_lock(struct mf_mutex *x, uint32_t self, int64_t deadline)

@@ -6,6 +6,9 @@
  * mutex guards is changed so that one single store commits; whoever takes the mutex over from a
  * dead holder is told so and settles what that holder had begun (each owner of a mutex documents
  * how). Forked children inherit the memory, never the ownership.
+ *
+ * Who waits for one looks again every 50 ms: robust mutexes lose no ownership when a process is
+ * killed, but a wake they can lose.
  */
 #ifndef MF_MUTEX_H
 #define MF_MUTEX_H

@@ -57,6 +57,8 @@ return {
     { file = mutex, what = "a mutex does not name its holder",
       old = "    MF_CRASH(\"mutex.lock.locked\");\n    sign(x, self + 1);\n",
       new = "" },
+    { file = mutex, what = "who waits for a mutex does not look again",
+      old = "        until = mf__now() + SLICE;\n", new = "        until = deadline;\n" },
 
     { file = block, what = "a small block is taken without a note",
       old = "        mf__note(&rt->self->fresh, mf__offset(rt, b));\n",
