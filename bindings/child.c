@@ -1,5 +1,6 @@
-/* child.c - the life of a child: a fresh state that takes over what its parent's scripts stand on.
- * See mf__lua_run_child in state.h. */
+/* child.c - the life of a child, in a fresh state that takes over what its parent's scripts stand
+ * on. The state is made before the fork, once for all children of a process, and nobody has run
+ * anything in it: each child has a copy of its own. See state.h. */
 #include "state.h"
 
 #include "entropy.h"
@@ -14,10 +15,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <unistd.h>
-
-#define STDOUT_ROOM (64 * 1024)
 
 static const char name_key;
 
@@ -66,34 +64,6 @@ static void push_path(lua_State *L, const char *field)
 }
 
 enum { PATH = 1, CPATH, ROCKS, ARG, PRELOAD, LEGACY = PRELOAD };
-
-/* glibc joins small free blocks when somebody asks for a large one. In a child that would copy all
- * pages of this heap that have such blocks, so it is done here, where it costs little. */
-static void tidy_heap(void)
-{
-    void *volatile block = malloc(2048);
-    free(block);
-}
-
-void mf__lua_prepare(lua_State *L, mf_lua *lua)
-{
-    tidy_heap();
-    luaL_checkstack(L, 16, NULL);
-    int first = lua_gettop(L) + 1;
-    push_path(L, "path");
-    push_path(L, "cpath");
-    luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);
-    lua_pushliteral(L, "luarocks.loader");
-    lua_rawget(L, -2);
-    lua_remove(L, -2);
-    lua_pushboolean(L, lua_toboolean(L, -1));
-    lua_remove(L, -2);
-    push_arg(L);
-    mf__preload_push(L);
-    lua->inherit.used = 0;
-    mf__encode(L, lua->codec, first, LEGACY, "state", &lua->inherit);
-    lua_settop(L, first - 1);
-}
 
 /* --- in the child -------------------------------------------------------------------------------
  */
@@ -199,61 +169,49 @@ static void seed_random(lua_State *L, const struct mf_lua_child *child)
 
 static void call_on_state(lua_State *L, mf_lua *lua)
 {
-    if (!lua->config.on_state)
-        return;
     int top = lua_gettop(L);
     lua->config.on_state(L, lua->config.arg);
     lua_settop(L, top);
     mf__codec_protect_globals(L, lua->codec, true);
 }
 
-static void make_context(lua_State *L, const struct mf_lua_child *child)
+/* The context of the state is this child's from now on. */
+static void settle_in(lua_State *L, mf_lua *lua, const struct mf_lua_child *child)
 {
-    mf_lua *lua = mf__lua_new(L, &child->parent->config, true);
+    mf__codec_rename(lua->codec, mf__serial(child->rt));
+    mf__standard_replace("os.exit", child_exit);
+    mf__standard_replace("print", child_print);
     lua->daemon = child->daemon;
     lua->parent_pid = (int)getppid();
     lua_pushstring(L, child->name ? child->name : "?");
     lua->name = lua_tostring(L, -1);
     lua_rawsetp(L, LUA_REGISTRYINDEX, &name_key);
-    mf__lua_enter(L, lua, child->rt);
 }
 
-static void inherit(lua_State *L, const struct mf_lua_child *child)
+/* What must not have happened before the fork. On the stack is what prepare_state left there. */
+static void awake(lua_State *L, mf_lua *lua)
 {
-    const mf_buffer *b = &child->parent->inherit;
-    mf_lua *lua = mf__lua(L);
-    int base = lua_gettop(L);
-    int n = mf__decode(L, lua->codec, b->data, b->used);
-    if (n != LEGACY)
-        luaL_error(L, "the parent's paths did not arrive");
-    set_path(L, base + PATH, "path");
-    set_path(L, base + CPATH, "cpath");
-    lua_pushvalue(L, base + ARG);
-    lua_setglobal(L, "arg");
-    set_preload(L, base + PRELOAD);
-    call_on_state(L, lua);
-    set_path(L, base + PATH, "path"); /* the parent's have what on_state adds to them */
-    set_path(L, base + CPATH, "cpath");
-    if (lua_toboolean(L, base + ROCKS)) {
+    if (lua->config.on_state) {
+        call_on_state(L, lua);
+        set_path(L, PATH, "path"); /* the parent's have what on_state adds to them */
+        set_path(L, CPATH, "cpath");
+    }
+    if (lua_toboolean(L, ROCKS)) {
         lua_getglobal(L, "require");
         lua_pushliteral(L, "luarocks.loader");
         lua_pcall(L, 1, 0, 0);
     }
-    lua_settop(L, base);
 }
 
-/* Argument: the child. */
+/* Arguments: what prepare_state left, the child. */
 static int live(lua_State *L)
 {
-    const struct mf_lua_child *child = lua_touserdata(L, 1);
-    luaL_openlibs(L);
-    make_context(L, child);
-    replace(L, LUA_OSLIBNAME, "exit", child_exit);
-    replace(L, LUA_GNAME, "print", child_print);
-    mf__standard_replace("os.exit", child_exit);
-    mf__standard_replace("print", child_print);
+    const struct mf_lua_child *child = lua_touserdata(L, -1);
+    mf_lua *lua = mf__lua_peek(L);
+    settle_in(L, lua, child);
     seed_random(L, child);
-    inherit(L, child);
+    awake(L, lua);
+    lua_settop(L, 0);
     lua_pushcfunction(L, child->body);
     lua_pushlightuserdata(L, child->arg);
     lua_call(L, 1, 0);
@@ -286,25 +244,21 @@ static int protected_report(lua_State *L)
  * block of this size: that would copy all its pages. */
 static void widen_stdout(void)
 {
-    void *room =
-        mmap(NULL, STDOUT_ROOM, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    if (room != MAP_FAILED)
-        setvbuf(stdout, room, _IOLBF, STDOUT_ROOM);
+    static char room[64 * 1024]; /* of a process that is all ours */
+    setvbuf(stdout, room, _IOLBF, sizeof room);
 }
 
 int mf__lua_run_child(const struct mf_lua_child *child)
 {
-    lua_State *L = mf__heap_newstate();
-    if (!L) {
-        fputs("moonfork: not enough memory for the state of a child\n", stderr);
-        return 1;
-    }
+    lua_State *L = child->parent->ready;
     widen_stdout();
     on_exit(leave_at_exit, child->rt);
     lua_pushcfunction(L, mf__lua_handler);
+    lua_insert(L, 1);
     lua_pushcfunction(L, live);
+    lua_insert(L, 2);
     lua_pushlightuserdata(L, (void *)(uintptr_t)child);
-    int status = lua_pcall(L, 1, 0, 1);
+    int status = lua_pcall(L, LEGACY + 1, 0, 1);
     if (status != LUA_OK) {
         lua_pushcfunction(L, protected_report);
         lua_insert(L, -2);
@@ -313,4 +267,91 @@ int mf__lua_run_child(const struct mf_lua_child *child)
     }
     mf__heap_close(L);
     return status == LUA_OK ? 0 : 1;
+}
+
+/* --- the state, before the fork -----------------------------------------------------------------
+ */
+
+/* glibc joins small free blocks when somebody asks for a large one. In a child that would copy all
+ * pages of this heap that have such blocks, so it is done here, where it costs little. */
+static void tidy_heap(void)
+{
+    void *volatile block = malloc(2048);
+    free(block);
+}
+
+/* In the new state; argument: the parent. Leaves on the stack what the parent had noted. */
+static int prepare_state(lua_State *L)
+{
+    const mf_lua *parent = lua_touserdata(L, 1);
+    lua_settop(L, 0);
+    luaL_openlibs(L);
+    mf_lua *lua = mf__lua_new(L, &parent->config, true);
+    mf__lua_enter(L, lua, parent->rt);
+    replace(L, LUA_OSLIBNAME, "exit", child_exit);
+    replace(L, LUA_GNAME, "print", child_print);
+    if (mf__decode(L, lua->codec, parent->inherit.data, parent->inherit.used) != LEGACY)
+        luaL_error(L, "the parent's paths did not arrive");
+    set_path(L, PATH, "path");
+    set_path(L, CPATH, "cpath");
+    lua_pushvalue(L, ARG);
+    lua_setglobal(L, "arg");
+    set_preload(L, PRELOAD);
+    return LEGACY;
+}
+
+/* A state for the children of L's process. Raises when there is no memory for it. */
+static void make_ready(lua_State *L, mf_lua *lua)
+{
+    lua_State *ready = lua->ready = mf__heap_newstate();
+    if (!ready)
+        luaL_error(L, "not enough memory");
+    lua_pushcfunction(ready, prepare_state);
+    lua_pushlightuserdata(ready, lua);
+    if (lua_pcall(ready, 1, LEGACY, 0) != LUA_OK) {
+        lua->inherit.used = 0; /* another one is made next time */
+        luaL_error(L, "the state of a child: %s", lua_tostring(ready, -1));
+    }
+    lua_gc(ready, LUA_GCCOLLECT);
+}
+
+/* Encodes what a child takes over into lua->scratch. */
+static void note_heritage(lua_State *L, mf_lua *lua)
+{
+    luaL_checkstack(L, 16, NULL);
+    int first = lua_gettop(L) + 1;
+    push_path(L, "path");
+    push_path(L, "cpath");
+    luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);
+    lua_pushliteral(L, "luarocks.loader");
+    lua_rawget(L, -2);
+    lua_remove(L, -2);
+    lua_pushboolean(L, lua_toboolean(L, -1));
+    lua_remove(L, -2);
+    push_arg(L);
+    mf__preload_push(L);
+    lua->scratch.used = 0;
+    mf__encode(L, lua->codec, first, LEGACY, "state", &lua->scratch);
+    lua_settop(L, first - 1);
+}
+
+void mf__lua_prepare(lua_State *L, mf_lua *lua)
+{
+    tidy_heap();
+    note_heritage(L, lua);
+    mf_buffer *now = &lua->scratch, *before = &lua->inherit;
+    if (lua->ready && now->used == before->used && memcmp(now->data, before->data, now->used) == 0)
+        return;
+    mf__lua_unprepare(lua);
+    mf_buffer spare = *before;
+    *before = *now;
+    *now = spare;
+    make_ready(L, lua);
+}
+
+void mf__lua_unprepare(mf_lua *lua)
+{
+    if (lua->ready)
+        mf__heap_drop(lua->ready);
+    lua->ready = NULL;
 }

@@ -1,4 +1,4 @@
-/* heap.c - the Lua state of a child, in memory of its own: see heap.h. */
+/* heap.c - the Lua state of children, in memory of its own: see heap.h. */
 #include "heap.h"
 
 #include <lauxlib.h>
@@ -17,6 +17,11 @@ lua_State *mf__heap_newstate(void)
 }
 
 void mf__heap_close(lua_State *L)
+{
+    lua_close(L);
+}
+
+void mf__heap_drop(lua_State *L)
 {
     lua_close(L);
 }
@@ -44,8 +49,15 @@ struct hole {
     struct hole *next;
 };
 
+struct region {
+    struct region *next; /* older */
+    size_t size;
+};
+
+/* At the beginning of the first region. */
 struct heap {
-    uint8_t *at, *end; /* of the region that new blocks are cut from */
+    struct region *regions;
+    uint8_t *at, *end; /* of the newest region: where new blocks are cut from */
     struct hole *holes[CLASSES];
     bool closing;
 };
@@ -68,10 +80,24 @@ static size_t room_of(unsigned class)
     return base + (class % 4 + 1) * base / 4;
 }
 
-static uint8_t *map(size_t size, int flags)
+static size_t rounded(size_t size)
+{
+    return (size + GRAIN - 1) / GRAIN * GRAIN;
+}
+
+static struct region *map(size_t size, int flags)
 {
     void *p = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | flags, -1, 0);
-    return p == MAP_FAILED ? NULL : p;
+    return p == MAP_FAILED ? NULL : p; /* zeroed by the system */
+}
+
+/* Blocks are cut from the region from now on, behind its first `taken` bytes. */
+static void add_region(struct heap *h, struct region *r, size_t size, size_t taken)
+{
+    *r = (struct region){.next = h->regions, .size = size};
+    h->regions = r;
+    h->at = (uint8_t *)r + rounded(taken);
+    h->end = (uint8_t *)r + size;
 }
 
 static void *take(struct heap *h, unsigned class)
@@ -83,11 +109,10 @@ static void *take(struct heap *h, unsigned class)
     }
     size_t room = room_of(class);
     if ((size_t)(h->end - h->at) < room) {
-        uint8_t *region = map(REGION, 0);
-        if (!region)
+        struct region *r = map(REGION, 0);
+        if (!r)
             return NULL;
-        h->at = region;
-        h->end = region + REGION;
+        add_region(h, r, REGION, sizeof *r);
     }
     void *p = h->at;
     h->at += room;
@@ -189,17 +214,33 @@ static void warn_on(void *L, const char *text, int to_be_continued)
 /* --- the state ----------------------------------------------------------------------------------
  */
 
+static struct heap *heap_of(lua_State *L)
+{
+    void *heap;
+    lua_getallocf(L, &heap);
+    return heap;
+}
+
+static void unmap_all(struct heap *h)
+{
+    for (struct region *r = h->regions, *next; r; r = next) {
+        next = r->next;
+        munmap(r, r->size);
+    }
+}
+
 lua_State *mf__heap_newstate(void)
 {
-    uint8_t *region = map(FIRST_REGION, MAP_POPULATE);
-    if (!region)
+    struct region *first = map(FIRST_REGION, MAP_POPULATE);
+    if (!first)
         return NULL;
-    struct heap *h = (struct heap *)region; /* zeroed by the system */
-    h->at = region + (sizeof *h + GRAIN - 1) / GRAIN * GRAIN;
-    h->end = region + FIRST_REGION;
+    struct heap *h = (struct heap *)(first + 1);
+    add_region(h, first, FIRST_REGION, sizeof *first + sizeof *h);
     lua_State *L = lua_newstate(allocate, h);
-    if (!L)
+    if (!L) {
+        unmap_all(h);
         return NULL;
+    }
     lua_atpanic(L, panic);
     lua_setwarnf(L, warn_off, L);
     return L;
@@ -207,10 +248,15 @@ lua_State *mf__heap_newstate(void)
 
 void mf__heap_close(lua_State *L)
 {
-    void *heap;
-    lua_getallocf(L, &heap);
     /* Finalisers run before memory is given back, and may still allocate: that needs no holes. */
-    ((struct heap *)heap)->closing = true;
+    heap_of(L)->closing = true;
     lua_close(L);
+}
+
+void mf__heap_drop(lua_State *L)
+{
+    struct heap *h = heap_of(L);
+    lua_close(L);
+    unmap_all(h);
 }
 #endif

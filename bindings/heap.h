@@ -1,10 +1,10 @@
 /*
- * heap.h - the Lua state of a child, in memory of its own.
+ * heap.h - the Lua state of children, in memory of its own.
  *
  * malloc would give a child the holes of its parent's heap: each one touched copies a page, which
- * costs more than the rest of the start. So a child's state gets fresh pages: small blocks (to 32
- * KiB) by size class, larger ones from malloc. Nothing is given back to the system before the
- * process ends. Used by child.c alone, in a process that is all its own.
+ * costs more than the rest of the start. So the state of children, made before the fork, stands on
+ * few pages that nothing else is on: small blocks (to 32 KiB) by size class, larger ones from
+ * malloc. Nothing is given back to the system before the state's end. Used by child.c alone.
  */
 #ifndef MF_HEAP_H
 #define MF_HEAP_H
@@ -14,7 +14,10 @@
 /* A state as luaL_newstate makes it, or NULL. */
 lua_State *mf__heap_newstate(void);
 
-/* lua_close, at the end of the process: memory is left to the system. */
+/* lua_close, at the end of the child: memory is left to the system. */
 void mf__heap_close(lua_State *L);
+
+/* lua_close, where the process goes on. */
+void mf__heap_drop(lua_State *L);
 
 #endif

@@ -86,6 +86,7 @@ static int close_context(lua_State *L)
     lua->rt = NULL;
     mf__buffer_fini(&lua->scratch);
     mf__buffer_fini(&lua->inherit);
+    mf__lua_unprepare(lua);
     if (!rt || lua->child)
         return 0;
     int rc;

@@ -30,6 +30,7 @@ struct mf_lua {
     mf_lua_config config;
     mf_buffer scratch;     /* a message that was just made: until anything of Lua is called */
     mf_buffer inherit;     /* what a child takes over of this state: see mf__lua_prepare */
+    lua_State *ready;      /* the state of the next child, or NULL: the same */
     const void *known[4];  /* queues' userdata that were checked lately: see lua_queue.c */
     struct parcel *parcel; /* of transfer.c, ready to own a message */
     bool opened;           /* the host's on_state was called, in the first process */
@@ -177,10 +178,14 @@ void mf__lua_encode_error(lua_State *L, mf_lua *lua, mf_buffer *out);
 /* --- children ------------------------------------------------------------------------------------
  */
 
-/* Before a fork: notes what a child takes over (package.path, package.cpath, C functions of
- * package.preload, luarocks.loader, arg) in lua->inherit. A child of mf__lua_child gets what was
- * noted last, so a pool may call it once. */
+/* Before a fork: makes the state that children will have (libraries, package.path, package.cpath,
+ * the functions of package.preload, arg), unless there is one and all that is still the same. A
+ * child of mf__lua_run_child has a copy of the last one, so a pool may call it once. Raises for
+ * want of memory. Uses lua->scratch. */
 void mf__lua_prepare(lua_State *L, mf_lua *lua);
+
+/* Frees that state, if there is one. */
+void mf__lua_unprepare(mf_lua *lua);
 
 struct mf_lua_child {
     const mf_lua *parent; /* as it is in the child's copy of the memory; only C fields are read */
@@ -194,8 +199,8 @@ struct mf_lua_child {
 };
 
 /*
- * The whole life of a child, for mf_start.main: makes the fresh state (libraries, package paths,
- * on_state, moonfork in package.preload, os.exit and print of a child), runs body in it, prints an
+ * The whole life of a child, for mf_start.main: makes the prepared state its own (name, random
+ * numbers, on_state, os.exit and print of a child), runs body in it, prints an
  * error that leaves it with its traceback on stderr, closes the state, and returns the exit status:
  * 0, or 1 after an error. `os.exit` in it takes the same path from inside, and does not return
  * here.

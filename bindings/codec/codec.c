@@ -118,6 +118,11 @@ mf_codec *mf__codec_new(lua_State *L, const struct mf_codec_hooks *hooks, uint64
     return c;
 }
 
+void mf__codec_rename(mf_codec *c, uint64_t process_id)
+{
+    c->process_id = process_id;
+}
+
 /* Appends the message to `out`: as one step, so that an error leaves nothing there. */
 static void hand_over(struct mf_encoder *e, mf_buffer *out)
 {

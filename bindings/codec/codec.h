@@ -69,6 +69,9 @@ enum mf_decode_error {
  */
 mf_codec *mf__codec_new(lua_State *L, const struct mf_codec_hooks *hooks, uint64_t process_id);
 
+/* The same for a codec that has not been used yet: its state was made before the process. */
+void mf__codec_rename(mf_codec *c, uint64_t process_id);
+
 /*
  * Appends the n values at the absolute or relative indices first..first+n-1 to `out` as one
  * message. Raises a Lua error that names the path of what cannot be sent

@@ -18,7 +18,6 @@ struct entry {
 
 struct standard {
     size_t count;
-    bool sorted;                      /* false after a replacement, until the next question */
     struct entry entries[MOST_NAMES]; /* sorted by function */
 };
 
@@ -26,11 +25,13 @@ struct standard {
 static const char *const libraries[] = {"coroutine", "debug",  "io",    "math", "os",
                                         "package",   "string", "table", "utf8", "_G"};
 
-/* What mf__standard_replace was told. */
-static struct {
+/* What mf__standard_replace was told. The table stays as it is: it is on pages that a child shares
+ * with its parent. */
+enum { MOST_REPLACEMENTS = 4 };
+static struct replacement {
     const char *name;
     lua_CFunction function;
-} replacements[4];
+} replacements[MOST_REPLACEMENTS];
 
 enum { LIBRARIES = sizeof libraries / sizeof *libraries };
 
@@ -72,15 +73,6 @@ static void add_library(lua_State *L, const char *library, struct standard *name
     }
 }
 
-static void apply_replacements(struct standard *names)
-{
-    for (size_t i = 0; i < sizeof replacements / sizeof *replacements; i++)
-        for (size_t k = 0; replacements[i].name && k < names->count; k++)
-            if (strcmp(names->entries[k].name, replacements[i].name) == 0)
-                names->entries[k].function = replacements[i].function;
-    names->sorted = false;
-}
-
 /* Fills the table (a light userdata argument) from the state it runs in. */
 static int collect(lua_State *L)
 {
@@ -93,9 +85,7 @@ static int collect(lua_State *L)
             add_library(L, libraries[i], names);
         lua_pop(L, 1);
     }
-    apply_replacements(names);
     qsort(names->entries, names->count, sizeof *names->entries, by_function);
-    names->sorted = true;
     return 0;
 }
 
@@ -123,31 +113,34 @@ bool mf__standard_prepare(void)
     return expected != NULL;
 }
 
+/* The replacement of the function of that name; NULL: there is none. */
+static const struct replacement *replaced(const char *name, size_t size)
+{
+    for (const struct replacement *r = replacements; r < replacements + MOST_REPLACEMENTS; r++)
+        if (r->name && strlen(r->name) == size && memcmp(r->name, name, size) == 0)
+            return r;
+    return NULL;
+}
+
 const char *mf__standard_name(lua_CFunction function)
 {
-    struct standard *names = atomic_load(&the_names);
+    const struct standard *names = atomic_load(&the_names);
     struct entry key = {.function = function}, *found;
 
-    if (!names->sorted) {
-        qsort(names->entries, names->count, sizeof *names->entries, by_function);
-        names->sorted = true;
-    }
+    for (int i = 0; i < MOST_REPLACEMENTS && replacements[i].name; i++)
+        if (replacements[i].function == function)
+            return replacements[i].name;
     found = bsearch(&key, names->entries, names->count, sizeof key, by_function);
-    return found ? found->name : NULL;
+    return found && !replaced(found->name, strlen(found->name)) ? found->name : NULL;
 }
 
 void mf__standard_replace(const char *name, lua_CFunction function)
 {
-    struct standard *names = atomic_load(&the_names);
-
-    for (size_t i = 0; i < sizeof replacements / sizeof *replacements; i++)
+    for (int i = 0; i < MOST_REPLACEMENTS; i++)
         if (!replacements[i].name || strcmp(replacements[i].name, name) == 0) {
-            replacements[i].name = name;
-            replacements[i].function = function;
+            replacements[i] = (struct replacement){.name = name, .function = function};
             break;
         }
-    if (names != NULL)
-        apply_replacements(names);
 }
 
 /* Pushes what a library of this state has under the name of `e`. */
@@ -170,10 +163,15 @@ static void push_field(lua_State *L, const struct entry *e)
 
 bool mf__standard_push(lua_State *L, const char *name, size_t size)
 {
-    struct standard *names = atomic_load(&the_names);
+    const struct standard *names = atomic_load(&the_names);
+    const struct replacement *r = replaced(name, size);
 
+    if (r) {
+        lua_pushcfunction(L, r->function);
+        return true;
+    }
     for (size_t i = 0; i < names->count; i++) {
-        struct entry *e = &names->entries[i];
+        const struct entry *e = &names->entries[i];
         if (strlen(e->name) == size && memcmp(e->name, name, size) == 0) {
             if (e->bare)
                 lua_pushcfunction(L, e->function);
