@@ -218,6 +218,7 @@ static void give(mf_runtime *rt, struct mf_block *b)
         MF_CRASH("block.give_large.noted_run");
         mf__note(&rt->self->fresh, 0); /* the run stands for it from here on */
         MF_CRASH("block.give_large.run_stands");
+        atomic_store_explicit(&b->tag, c, memory_order_relaxed); /* see mf__block_is_used */
         mf__units_give(rt, unit_of(rt, b));
         return;
     }
