@@ -1,8 +1,8 @@
 -- The benchmark's driver, which bench.sh runs: moonfork, its peers and the limits in C in turn,
 -- some rounds of it, and a row of the table for each workload as soon as it is measured.
 
+local command = require "scripts.bench.command"
 local figures = require "scripts.bench.figures"
-local mp = require "moonfork"
 local programs = require "scripts.bench.programs"
 local report = require "scripts.bench.report"
 local workloads = require "scripts.bench.workloads"
@@ -25,6 +25,7 @@ how many times as good moonfork is, whatever the unit: the medians of the ratios
   --compare FILE    tells what is better or worse than in FILE, by more than the spread
   --readme          prints the table in Markdown
   --install-peers   installs the Debian packages of the peers first
+  --scale           measures time and memory against size instead; --scale --help tells how
   --help            prints this
 
 With MF_BENCH_SCALE=0.01 in the environment everything is tried quickly, and no figure means
@@ -37,97 +38,31 @@ Workloads:]] }
     return table.concat(lines, "\n")
 end
 
-local function refuse(message)
-    io.stderr:write("bench: ", message, "\n")
-    os.exit(2, true)
-end
-
 -- The options -------------------------------------------------------------------------------------
 
 local flags = { ["--readme"] = "readme", ["--install-peers"] = "install", ["--help"] = "help" }
 local valued = { ["--runs"] = "runs", ["--json"] = "json", ["--compare"] = "compare" }
 
-local function names_of_all()
-    local ids = {}
-    for i, workload in ipairs(workloads) do
-        ids[i] = workload.id
-    end
-    return table.concat(ids, " ")
-end
-
--- Those that are named, in the order of the table; all, if none is.
-local function chosen(named)
-    local list = {}
-    for _, workload in ipairs(workloads) do
-        if not next(named) or named[workload.id] then
-            list[#list + 1] = workload
-        end
-    end
-    return list
-end
-
 local function parse(words)
-    local options, named, known = { runs = 5 }, {}, {}
-    for _, workload in ipairs(workloads) do
-        known[workload.id] = true
-    end
-    local i = 1
-    while words[i] do
-        local word = words[i]
-        if valued[word] then
-            i = i + 1
-            options[valued[word]] = words[i] or refuse(word .. " needs a value")
-        elseif flags[word] then
-            options[flags[word]] = true
-        elseif known[word] then
-            named[word] = true
-        elseif word:find "^%-" then
-            refuse("unknown option " .. word .. "; --help lists them")
-        else
-            refuse("no workload is called " .. word .. "; there are " .. names_of_all())
-        end
-        i = i + 1
-    end
-    options.runs = math.tointeger(tonumber(options.runs)) or 0
+    local options = command.parse(words, flags, valued, workloads, "id", "workload")
+    options.runs = math.tointeger(tonumber(options.runs or 5)) or 0
     if options.runs < 1 then
-        refuse "--runs needs a number, 1 or more"
+        command.refuse "--runs needs a number, 1 or more"
     end
-    options.workloads = chosen(named)
     return options
 end
 
--- Files of results --------------------------------------------------------------------------------
-
 local function read_result(path)
-    local file <close> = io.open(path, "rb") or refuse("cannot read " .. path)
+    local file <close> = io.open(path, "rb") or command.refuse("cannot read " .. path)
     local ok, result = pcall(require "cjson".decode, file:read "a")
     if not ok or type(result) ~= "table" or type(result.workloads) ~= "table" then
-        refuse(path .. " is no result of this benchmark")
+        command.refuse(path .. " is no result of this benchmark")
     end
     return result
 end
 
--- What is there stays until there is something to put in its place.
-local function check_writable(path)
-    local file <close> = io.open(path, "a") or refuse("cannot write " .. path) -- luacheck: ignore
-end
-
-local function write_result(path, result)
-    local file <close> = assert(io.open(path, "w"))
-    assert(file:write(require "cjson".encode(result), "\n"))
-    assert(file:close())
-end
-
--- The machine -------------------------------------------------------------------------------------
-
-local function first_match(path, pattern)
-    local file <close> = io.open(path)
-    return file and file:read "a":match(pattern) or "?"
-end
-
 local function versions(list)
-    local pipe <close> = assert(io.popen(arg[-1] .. " --version 2>/dev/null"))
-    local text, seen = { pipe:read "l" or _VERSION }, {}
+    local text, seen = { command.version() }, {}
     for _, workload in ipairs(list) do
         for _, suffix in ipairs(workload.peers) do
             if not seen[suffix] and programs.version(suffix) then
@@ -139,31 +74,14 @@ local function versions(list)
     return table.concat(text, ", ")
 end
 
--- One line. The load at the start is what else ran.
-local function machine(list)
-    return ("%d × %s, Linux %s, load %s; %s"):format(mp.cpu_count(),
-        first_match("/proc/cpuinfo", "model name%s*: ([^\n]*)"),
-        first_match("/proc/sys/kernel/osrelease", "%S+"),
-        first_match("/proc/loadavg", "%S+"), versions(list))
-end
-
 -- Running -----------------------------------------------------------------------------------------
-
-local is_watched = os.execute "test -t 2"
-
--- A line that the next one overwrites, for people only.
-local function progress(...)
-    if is_watched then
-        io.stderr:write("\r\27[K", ...)
-    end
-end
 
 -- The figures of a workload; or nil, and what went wrong.
 local function measure(workload, rounds)
     local runs = {}
     for round = 1, rounds do
         for _, program in ipairs(programs.of(workload, arg[-1], limits_folder)) do
-            progress(workload.id, ": round ", round, " of ", rounds, ", ", program.name)
+            command.progress(workload.id, ": round ", round, " of ", rounds, ", ", program.name)
             local number, why = programs.run(program, longest)
             if not number then
                 return nil, why
@@ -177,9 +95,9 @@ end
 
 local function measure_all(options, scale)
     local result = { workloads = {}, errors = {} }
-    for _, workload in ipairs(options.workloads) do
+    for _, workload in ipairs(options.chosen) do
         local runs, why = measure(workload, options.runs)
-        progress()
+        command.progress()
         if runs then
             local row = figures.summary(workload, runs)
             if scale ~= 1 then
@@ -207,25 +125,25 @@ end
 local scale = tonumber(os.getenv "MF_BENCH_SCALE") or 1
 local old = options.compare and read_result(options.compare)
 if old and old.scale ~= scale then
-    refuse(options.compare .. " was measured with MF_BENCH_SCALE=" .. tostring(old.scale))
+    command.refuse(options.compare .. " was measured with MF_BENCH_SCALE=" .. tostring(old.scale))
 end
 if options.json then
-    check_writable(options.json)
+    command.check_writable(options.json)
 end
 
-programs.build_limits(options.workloads, limits_folder)
-local date, what = os.date "%Y-%m-%d", machine(options.workloads)
+programs.build_limits(options.chosen, limits_folder)
+local date, what = os.date "%Y-%m-%d", command.machine(versions(options.chosen))
 print(("%s, %s.%s\n\n%s"):format(date, what,
     scale == 1 and "" or (" A try, MF_BENCH_SCALE=%g: no figure means anything."):format(scale),
     report.head(options.readme)))
 local result = measure_all(options, scale)
 if old then
     print(("\nSince %s (%s):\n%s"):format(options.compare, tostring(old.date),
-        report.changes(figures.compare(options.workloads, old, result), programs.names)))
+        report.changes(figures.compare(options.chosen, old, result), programs.names)))
 end
 if options.json then
     result.date, result.machine, result.scale, result.rounds = date, what, scale, options.runs
-    write_result(options.json, result)
+    command.write_result(options.json, result)
 end
 if next(result.errors) then
     os.exit(1, true)

@@ -126,18 +126,19 @@ local function number_in(text)
 end
 
 -- 124 and 137 are the statuses of timeout(1) when the time was up.
-local function fault(how, status, seconds, answer)
+local function fault(how, status, seconds, answer, wanted)
     if status == 124 or status == 137 then
         return ("no answer after %g s"):format(seconds)
     elseif status ~= 0 then
         return how .. " " .. status
     end
-    return "its answer is no number: " .. answer:gsub("%s+$", "")
+    return ("its answer is no %s: %s"):format(wanted or "number", answer:gsub("%s+$", ""))
 end
 
--- Runs a program, in a session of its own, and gives its number; or nil, and what went wrong, with
--- what it wrote on stderr. It is ended when it takes more than `seconds`. Who waits is a process:
--- so Ctrl-C is heard here meanwhile.
+-- Runs a program, in a session of its own, and gives its number, or what `program.read` finds in
+-- its answer, which is called `program.wanted`; or nil, and what went wrong, with what it wrote on
+-- stderr. It is ended when it takes more than `seconds`. Who waits is a process: so Ctrl-C is heard
+-- here meanwhile.
 function M.run(program, seconds)
     local files <close> = temporary_files()
     local _ <close> = group_of(files.pid)
@@ -149,12 +150,12 @@ function M.run(program, seconds)
         return os.execute(command)
     end):get()
     local answer = read_all(files.out)
-    local number = status == 0 and number_in(answer)
-    if number then
-        return number
+    local found = status == 0 and (program.read or number_in)(answer)
+    if found then
+        return found
     end
-    return nil, ("%s: %s\n%s"):format(program.name, fault(how, status, seconds, answer),
-        read_all(files.err))
+    return nil, ("%s: %s\n%s"):format(program.name,
+        fault(how, status, seconds, answer, program.wanted), read_all(files.err))
 end
 
 return M

@@ -1,0 +1,100 @@
+-- The arithmetic of bench.sh --scale: how something grows with the size, and whether that is well.
+-- It runs nothing and prints nothing. A row is { size =, count =, seconds =, before =, peak =,
+-- left = }: count items took the seconds; memory in bytes.
+--
+-- The limits are generous: a figure may be twice what it is on an idle machine.
+
+local M = {}
+
+local steepest = 1.4     -- slope that is still called linear; what is quadratic has 2
+local decades = 2        -- the upper ones, in which it is fitted
+local collapsed = 1 / 3  -- of the best throughput
+local kept_part = 0.25   -- of the burst's memory that may stay,
+local kept = 64 << 20    -- or as many bytes: allocators keep some, for the next time
+local noise = 2 << 20    -- a use of less memory tells no growth
+
+-- The slope of the line through the points { x, y } in log-log, by least squares: 1 is linear, 2 is
+-- quadratic. Nil with fewer than three points above the floor, of which y is no more than noise.
+function M.slope(points, floor)
+    local largest = 0
+    for _, p in ipairs(points) do
+        largest = math.max(largest, p[1])
+    end
+    local n, x, y, xx, xy = 0, 0, 0, 0, 0
+    for _, p in ipairs(points) do
+        if p[1] * 10 ^ decades >= largest * 0.999 and p[2] > (floor or 0) then
+            local a, b = math.log(p[1]), math.log(p[2])
+            n, x, y, xx, xy = n + 1, x + a, y + b, xx + a * a, xy + a * b
+        end
+    end
+    if n >= 3 then
+        return (n * xy - x * y) / (n * xx - x * x)
+    end
+end
+
+-- Seconds that grow with the size: of an item where the size is that of an item, else of all.
+function M.seconds(series, row)
+    return series.per_item and row.seconds / row.count or row.seconds
+end
+
+-- Items a second; bytes where the size is in bytes.
+function M.throughput(series, row)
+    return row.count * (series.unit == "B" and row.size or 1) / row.seconds
+end
+
+-- Bytes that a burst has used at its peak, and of these what is left after it.
+function M.used(row)
+    return math.max(0, row.peak - row.before)
+end
+
+function M.left(row)
+    return math.max(0, row.left - row.before)
+end
+
+local function column(rows, f)
+    local points = {}
+    for i, row in ipairs(rows) do
+        points[i] = { row.size, f(row) }
+    end
+    return points
+end
+
+-- Nil without a slope.
+local function linear(what, slope)
+    return slope and { claim = "linear or better", what = what, slope = slope,
+        holds = slope <= steepest }
+end
+
+local function comes_back(rows)
+    local worst
+    for _, row in ipairs(rows) do
+        if not worst or M.left(row) > M.left(worst) then
+            worst = row
+        end
+    end
+    return M.left(worst) <= math.max(kept, kept_part * M.used(worst)), worst
+end
+
+-- What there is to say of a series: a list of { claim =, holds =, slope = or part = or row = }.
+function M.verdicts(series, rows)
+    local list = {}
+    if series.judged == "growth" then
+        local time = M.slope(column(rows, function(row) return M.seconds(series, row) end))
+        local memory = M.slope(column(rows, M.used), noise)
+        list[1] = linear("time", time)
+        list[#list + 1] = linear("memory", memory)
+    else
+        local best, least = 0, math.huge
+        for _, row in ipairs(rows) do
+            best = math.max(best, M.throughput(series, row))
+            least = math.min(least, M.throughput(series, row))
+        end
+        list[1] = { claim = "throughput holds", part = least / best,
+            holds = least >= collapsed * best }
+    end
+    local holds, row = comes_back(rows)
+    list[#list + 1] = { claim = "memory comes back", row = row, holds = holds }
+    return list
+end
+
+return M

@@ -1,0 +1,143 @@
+-- How the results of bench.sh --scale are written: rows, verdicts, plots, and the text of the
+-- README. Everything is a string here; scale.lua prints.
+
+local growth = require "scripts.bench.growth"
+local plot = require "scripts.bench.plot"
+
+local M = {}
+
+local text = plot.text
+local first_mark, last_mark = "<!-- bench.sh --scale --readme writes from here -->\n",
+    "<!-- to here -->"
+
+local function size_kind(series)
+    return series.unit == "B" and "bytes" or "count"
+end
+
+local function rate(series, row)
+    local value = text(growth.throughput(series, row), size_kind(series))
+    return value .. "/s"
+end
+
+-- Title and width of each column, and its cell for a row.
+local columns = {
+    { "size", 8, function(series, row) return text(row.size, size_kind(series)) end },
+    { "time of one", 11, function(_, row) return text(row.seconds / row.count, "seconds") end },
+    { "throughput", 10, rate },
+    { "burst of", 8, function(_, row) return text(row.count, "count") end },
+    { "takes", 8, function(_, row) return text(row.seconds, "seconds") end },
+    { "memory at the peak", 18, function(_, row) return text(growth.used(row), "bytes") end },
+    { "left", 8, function(_, row) return text(growth.left(row), "bytes") end },
+}
+
+local function line(cells, markdown)
+    local padded = {}
+    for i, column in ipairs(columns) do
+        local cell = cells[i] or ""
+        padded[i] = cell .. (" "):rep(column[2] - utf8.len(cell))
+    end
+    if markdown then
+        return "| " .. table.concat(padded, " | ") .. " |"
+    end
+    return (table.concat(padded, "  "):gsub(" +$", ""))
+end
+
+-- The lines above the rows of a series.
+function M.head(series, markdown)
+    local titles, rules = {}, {}
+    for i, column in ipairs(columns) do
+        titles[i] = i == 1 and "" or column[1]
+        rules[i] = ("-"):rep(column[2])
+    end
+    return ("%s: %s; by %s\n\n%s"):format(series.name, series.what, series.axis,
+        line(titles, markdown) .. (markdown and "\n" .. line(rules, true) or ""))
+end
+
+function M.row(series, row, markdown)
+    local cells = {}
+    for i, column in ipairs(columns) do
+        cells[i] = column[3](series, row)
+    end
+    return line(cells, markdown)
+end
+
+-- A row for a size that has no figures, and why.
+function M.note(series, size, why, markdown)
+    local cell = why:gsub("\n+$", ""):gsub("\n", "; "):gsub("|", "\\|")
+    return line({ text(size, size_kind(series)), cell }, markdown)
+end
+
+function M.verdict(series, verdict)
+    local why
+    if verdict.slope then
+        why = ("%s grows with the power %.2f of the size"):format(verdict.what, verdict.slope)
+    elseif verdict.part then
+        why = ("the least is %.0f %% of the best"):format(100 * verdict.part)
+    else
+        local row = verdict.row
+        why = ("%s of %s are left after %s"):format(text(growth.left(row), "bytes"),
+            text(growth.used(row), "bytes"), text(row.size, size_kind(series)))
+    end
+    return ("%s: %s (%s)"):format(verdict.claim, verdict.holds and "yes" or "NO", why)
+end
+
+local function points(rows, f)
+    local list = {}
+    for i, row in ipairs(rows) do
+        list[i] = { row.size, f(row) }
+    end
+    return list
+end
+
+-- A line of the slope 1 through the last point, as far down as the figures go.
+local function linear(list)
+    local last, low = list[#list], list[1][2]
+    for _, point in ipairs(list) do
+        low = math.min(low, point[2])
+    end
+    local x = math.max(list[1][1], last[1] * low / last[2])
+    return { label = "linear", dashed = true, points = { { x, last[2] * x / last[1] }, last } }
+end
+
+local function time_panel(series, rows, x)
+    if series.judged == "throughput" then
+        return { x = x, y = { label = series.item .. "s a second", kind = "rate" }, lines = {
+            { label = "moonfork", points = points(rows, function(row)
+                return growth.throughput(series, row)
+            end) },
+        } }
+    end
+    local list = points(rows, function(row) return growth.seconds(series, row) end)
+    local label = series.per_item and "time of one " .. series.item or "time of all"
+    return { x = x, y = { label = label, kind = "seconds" }, lines = {
+        { label = "moonfork", points = list }, linear(list),
+    } }
+end
+
+-- What is less than 64 KiB is drawn as 64 KiB: it is no more than noise, and 0 has no logarithm.
+local function drawn(f)
+    return function(row)
+        return math.max(1 << 16, f(row))
+    end
+end
+
+-- The plot of a series: its time and its memory, as SVG.
+function M.plot(series, rows)
+    local x = { label = series.axis, kind = size_kind(series) }
+    return plot.svg(series.name .. ": " .. series.what, {
+        time_panel(series, rows, x),
+        { x = x, y = { label = "memory of all processes", kind = "bytes" }, lines = {
+            { label = "at the peak", points = points(rows, drawn(growth.used)) },
+            { label = "left after it", points = points(rows, drawn(growth.left)) },
+        } },
+    })
+end
+
+-- The text with what stands between its marks replaced; nil where it has none.
+function M.between_marks(whole, part)
+    local _, first = whole:find(first_mark, 1, true)
+    local last = first and whole:find(last_mark, first, true)
+    return last and whole:sub(1, first) .. "\n" .. part .. "\n" .. whole:sub(last)
+end
+
+return M
