@@ -59,18 +59,15 @@ lua=$(cached LUA_CFLAGS | tr ';' ' ')
 "$compiler" -std=gnu11 -O2 -fPIC -shared -Wl,-z,lazy $lua spec/budget/counter.c \
     -o "$tmp/counter.so" || exit 1
 
-# At fixed addresses, and with an environment that is the same everywhere: Lua's hash seed, and the
-# places of keys in tables, come from addresses too.
+# With an environment that is the same everywhere: it moves addresses, and with them Lua's hash seed
+# and the places of keys in tables. valgrind itself puts a program where it was the last time.
 valgrind=$(command -v valgrind)
-fixed=
-setarch -R true 2>/dev/null && fixed='setarch -R'
 
 # count PROGRAM: appends its lines, a figure's name and its number, to $tmp/counts.
 count() {
     mkdir "$tmp/$1" || return 1
     progress "$1"
-    # shellcheck disable=SC2086 # two words
-    $fixed env -i PATH=/usr/bin:/bin LUA_PATH='./?.lua' LUA_CPATH="$tmp/?.so" MF_FOLDER="$tmp/$1" \
+    env -i PATH=/usr/bin:/bin LUA_PATH='./?.lua' LUA_CPATH="$tmp/?.so" MF_FOLDER="$tmp/$1" \
         LD_PRELOAD="$tmp/counter.so" \
         "$valgrind" --quiet --tool=callgrind --callgrind-out-file="$tmp/$1/%p" \
         "$tmp/moonfork" "spec/budget/$1.lua" </dev/null >"$tmp/lines" 2>"$tmp/log"
