@@ -50,6 +50,8 @@ struct mf_unit_pool {
     uint32_t budget;      /* units that may be in use */
     uint32_t hint;        /* next place in hints */
     uint32_t hints[MF_FREE_HINTS]; /* units where free runs may begin; the map decides */
+    uint32_t absent; /* a walk has found no free run as long as this; 0 when it is not known */
+    uint32_t given;  /* units that were given back since */
 };
 
 /* Two words to write as if at once: armed by one store, done again after a death. */

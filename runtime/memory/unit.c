@@ -11,6 +11,8 @@
 #define RUN_LENGTH UINT32_C(0x00ffffff)
 #define RUN_COLD UINT32_C(0x01000000) /* in the word of a free run: pages of it may be missing */
 
+#define WALK_AGAIN 64 /* the part of the map that is given back before a walk is tried again */
+
 typedef _Atomic uint32_t map_word;
 
 static map_word *map(const mf_runtime *rt)
@@ -86,6 +88,7 @@ static void settle(mf_runtime *rt)
     }
     for (int i = 0; i < MF_FREE_HINTS; i++)
         u->hints[i] = 0;
+    u->absent = 0;
     MF_CRASH("unit.settle.wiped");
     u->used = used;
 }
@@ -133,26 +136,41 @@ static void cut(mf_runtime *rt, uint32_t i, uint32_t n)
     MF_CRASH("unit.take.marked");
 }
 
-/* A free run that was given back lately and is long enough, or -1. */
-static int64_t find_hot(mf_runtime *rt, uint32_t n)
+/* A free run that was given back lately and is long enough, with its hint; or -1, and NULL. */
+static int64_t find_hot(mf_runtime *rt, uint32_t n, uint32_t **ret_hint)
 {
     struct mf_unit_pool *u = &rt->arena->units;
     for (uint32_t k = 1; k <= MF_FREE_HINTS; k++) {
-        uint32_t hint = u->hints[(u->hint - k) % MF_FREE_HINTS];
+        *ret_hint = &u->hints[(u->hint - k) % MF_FREE_HINTS];
+        uint32_t hint = **ret_hint;
         if (hint && is_free(get(rt, hint - 1)) && merge(rt, hint - 1) >= n)
             return hint - 1;
     }
+    *ret_hint = NULL;
     return -1;
 }
 
 /* Walks the whole map, merging on the way. */
 static int64_t find_cold(mf_runtime *rt, uint32_t n)
 {
+    struct mf_unit_pool *u = &rt->arena->units;
     uint32_t top = top_of(rt);
     for (uint32_t i = 0; i < top; i += step(rt, i))
         if (is_free(get(rt, i)) && merge(rt, i) >= n)
             return i;
+    u->absent = n;
+    u->given = 0;
     return -1;
+}
+
+/* May a walk find n units? Where the last one found none, not until a part of the map was given
+ * back since: else many takes, from a map full of runs that are too short, would walk through all
+ * of them each. */
+static bool may_find(mf_runtime *rt, uint32_t n)
+{
+    struct mf_unit_pool *u = &rt->arena->units;
+    bool is_known = u->absent && n >= u->absent && u->given < u->top / WALK_AGAIN;
+    return u->top - u->used >= n && !is_known;
 }
 
 /* Grows the used part of the map by a free run of n units at its end, or -1. */
@@ -183,24 +201,40 @@ static int populate(void *at, size_t size)
     return 0;
 }
 
+/* What is left of a free run takes the place of its hint. Without that many takes from a long run
+ * would walk the whole map each, through all that they have taken. */
+static void hint_at_rest(mf_runtime *rt, uint32_t *hint, uint32_t rest)
+{
+    struct mf_unit_pool *u = &rt->arena->units;
+    if (rest < top_of(rt) && is_free(get(rt, rest))) {
+        if (!hint)
+            hint = &u->hints[u->hint++ % MF_FREE_HINTS];
+        *hint = rest + 1;
+    }
+}
+
 int mf__units_take(mf_runtime *rt, uint32_t n, uint32_t *ret_unit)
 {
     struct mf_unit_pool *u = &rt->arena->units;
+    uint32_t *hint;
     bool cold = false;
     int64_t at = -1;
     lock(rt);
     if (n <= u->budget && u->used <= u->budget - n) {
-        at = find_hot(rt, n);
-        if (at < 0 && u->top - u->used >= n) /* there is free memory below the top */
+        at = find_hot(rt, n, &hint);
+        if (at < 0 && may_find(rt, n))
             at = find_cold(rt, n);
         if (at < 0)
             at = extend(rt, n);
+        if (at < 0)
+            at = find_cold(rt, n);
     }
     if (at >= 0) {
         cold = get(rt, (uint32_t)at) & RUN_COLD;
         mf__note(&rt->self->run, (uint32_t)at + 1);
         MF_CRASH("unit.take.noted_run");
         cut(rt, (uint32_t)at, n);
+        hint_at_rest(rt, hint, (uint32_t)at + n);
         u->used += n;
     }
     mf__mutex_unlock(&u->lock);
@@ -225,6 +259,7 @@ void mf__units_give(mf_runtime *rt, uint32_t unit)
     set(rt, unit, (tag == MF_RUN_RAW ? RUN_COLD : 0) | n);
     MF_CRASH("unit.give.marked");
     u->used -= n;
+    u->given += n;
     u->hints[u->hint++ % MF_FREE_HINTS] = unit + 1;
     MF_CRASH("unit.give.hinted");
     mf__note(&rt->self->run, 0); /* inside the lock: outside, the run may be another's */

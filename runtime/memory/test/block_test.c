@@ -214,6 +214,60 @@ static size_t address_space(void)
     return pages * 4096;
 }
 
+/* Takes of a run each; the unit of the last one. */
+static uint32_t take_runs(mf_runtime *rt, uint32_t n, uint32_t *ret_units)
+{
+    for (uint32_t i = 0; i < n; i++) {
+        CHECK(mf__units_take(rt, 1, &ret_units[i]) == 0);
+        mf__note(&rt->self->run, 0);
+    }
+    return ret_units[n - 1];
+}
+
+static void give_run(mf_runtime *rt, uint32_t unit)
+{
+    mf__note(&rt->self->run, unit + 1);
+    mf__units_give(rt, unit);
+}
+
+static void takes_from_a_long_free_run_go_on_where_the_last_one_ended(void)
+{
+    enum { RUNS = 200, HALF = RUNS / 2 };
+    mf_runtime *rt = open_family(0, 256 << 20);
+    uint32_t units[RUNS], first[MF_FREE_HINTS], again[HALF];
+    take_runs(rt, RUNS, units);
+    give_run(rt, units[0]); /* where a walk would come first */
+    for (uint32_t i = RUNS - 1; i >= HALF; i--)
+        give_run(rt, units[i]);
+    take_runs(rt, HALF, again);
+    for (uint32_t i = 0; i < HALF; i++)
+        CHECK(again[i] == units[HALF] + i);
+    CHECK(take_runs(rt, 1, first) == units[0]);
+    check_map(rt);
+    mf_close(rt);
+}
+
+static void memory_in_short_runs_is_found_again_when_neighbours_come_back(void)
+{
+    enum { RUNS = 512 };
+    mf_runtime *rt = open_family(64 << 20, 48 << 20);
+    uint32_t units[RUNS], unit;
+    take_runs(rt, RUNS, units);
+    for (uint32_t i = 0; i < RUNS; i += 2)
+        give_run(rt, units[i]);
+    uint32_t top = rt->arena->units.top;
+    CHECK(mf__units_take(rt, 2, &unit) == 0 && unit == top);
+    CHECK(rt->arena->units.absent == 2);
+    give_run(rt, unit);
+    for (uint32_t i = 1; i < RUNS; i += 2)
+        give_run(rt, units[i]);
+    for (uint32_t i = 0; i < RUNS / 2; i++)
+        CHECK(mf__units_take(rt, 2, &unit) == 0 && unit < top + 2);
+    mf__note(&rt->self->run, 0);
+    check_map(rt);
+    mf_close(rt);
+}
+
 static void a_family_takes_a_quarter_of_the_address_space_that_is_allowed(void)
 {
     if (address_space() > 30 << 20)
@@ -240,6 +294,8 @@ int main(void)
     RUN(a_storm_of_blocks_keeps_every_byte_apart);
     RUN(an_exhausted_budget_gives_null_and_recovers);
     RUN(neighbours_that_are_free_become_one_run);
+    RUN(takes_from_a_long_free_run_go_on_where_the_last_one_ended);
+    RUN(memory_in_short_runs_is_found_again_when_neighbours_come_back);
     RUN(a_family_takes_a_quarter_of_the_address_space_that_is_allowed);
     RUN(a_family_takes_what_the_system_gives_of_what_was_asked_for);
     return 0;
