@@ -52,6 +52,12 @@ struct mf_unit_pool {
     uint32_t hints[MF_FREE_HINTS]; /* units where free runs may begin; the map decides */
     uint32_t absent; /* a walk has found no free run as long as this; 0 when it is not known */
     uint32_t given;  /* units that were given back since */
+    /* for mf__units_trim, which is caches as well */
+    _Atomic int64_t next_trim; /* when there may be something to do */
+    int64_t second;            /* when the second ends that `most` is about */
+    uint32_t most;             /* units that were in use at a time in it */
+    uint32_t keep;             /* idle units that stay, after the second before */
+    bool is_warm;              /* is there perhaps a free run with pages? */
 };
 
 /* Two words to write as if at once: armed by one store, done again after a death. */

@@ -10,8 +10,12 @@
 #define RUN_USED UINT32_C(0x80000000)
 #define RUN_LENGTH UINT32_C(0x00ffffff)
 #define RUN_COLD UINT32_C(0x01000000) /* in the word of a free run: pages of it may be missing */
+#define RUN_WARM UINT32_C(0x02000000) /* likewise: pages of it may be there */
+#define RUN_PAGES (RUN_COLD | RUN_WARM)
 
-#define WALK_AGAIN 64 /* the part of the map that is given back before a walk is tried again */
+#define WALK_AGAIN 64      /* the part of the map that is given back before a walk is tried again */
+#define TRIM_KEEPS 512u    /* idle units that always stay: 32 MiB, or a 64th of the budget */
+#define TRIM_AT_ONCE 2048u /* units whose pages are given back in a call: 128 MiB, some 30 ms */
 
 typedef _Atomic uint32_t map_word;
 
@@ -63,7 +67,8 @@ void mf__units_init(mf_runtime *rt, uint32_t budget)
 {
     struct mf_unit_pool *u = &rt->arena->units;
     mf__mutex_init(&u->lock);
-    u->budget = budget;
+    u->budget = u->keep = budget;
+    u->second = mf__now() + MF_SECOND;
 }
 
 /* After a death inside: words inside runs may be stale and the caches wrong; and the victim's run
@@ -89,6 +94,7 @@ static void settle(mf_runtime *rt)
     for (int i = 0; i < MF_FREE_HINTS; i++)
         u->hints[i] = 0;
     u->absent = 0;
+    u->is_warm = true;
     MF_CRASH("unit.settle.wiped");
     u->used = used;
 }
@@ -110,27 +116,38 @@ static void lock(mf_runtime *rt)
     lock_until(rt, MF_FOREVER);
 }
 
-/* Makes one run of the free run at i and the free runs right behind it. */
-static uint32_t merge(mf_runtime *rt, uint32_t i)
+/* Makes one run of the free run at i and the free runs right behind it that have the flags. */
+static uint32_t merge(mf_runtime *rt, uint32_t i, uint32_t flags)
 {
-    uint32_t n = length(rt, i), top = top_of(rt), cold = get(rt, i) & RUN_COLD;
-    while (i + n < top && is_free(get(rt, i + n))) {
+    uint32_t n = length(rt, i), top = top_of(rt), pages = get(rt, i) & RUN_PAGES, word;
+    while (i + n < top && is_free(word = get(rt, i + n)) && (word & flags) == flags) {
         uint32_t behind = i + n;
-        cold |= get(rt, behind) & RUN_COLD;
+        pages |= word & RUN_PAGES;
         n += length(rt, behind);
-        set(rt, i, cold | n);
+        set(rt, i, pages | n);
         MF_CRASH("unit.merge.longer");
         set(rt, behind, 0);
     }
     return n;
 }
 
+/* Makes two runs of the free run at i, of which the first has n units. */
+static void split(mf_runtime *rt, uint32_t i, uint32_t n)
+{
+    uint32_t whole = length(rt, i), pages = get(rt, i) & RUN_PAGES;
+    if (n == 0 || n >= whole)
+        return;
+    set(rt, i + n, pages | (whole - n)); /* inside a free run nobody looks: not a commit yet */
+    MF_CRASH("unit.split.prepared");
+    set(rt, i, pages | n);
+}
+
 /* Cuts n units off the free run at i and marks them used, their content still unknown. */
 static void cut(mf_runtime *rt, uint32_t i, uint32_t n)
 {
-    uint32_t whole = length(rt, i), cold = get(rt, i) & RUN_COLD;
+    uint32_t whole = length(rt, i), pages = get(rt, i) & RUN_PAGES;
     if (whole > n)
-        set(rt, i + n, cold | (whole - n)); /* inside a free run nobody looks: not a commit yet */
+        set(rt, i + n, pages | (whole - n)); /* inside a free run nobody looks: not a commit yet */
     MF_CRASH("unit.take.cut");
     set(rt, i, RUN_USED | MF_RUN_RAW << 24 | n);
     MF_CRASH("unit.take.marked");
@@ -143,7 +160,7 @@ static int64_t find_hot(mf_runtime *rt, uint32_t n, uint32_t **ret_hint)
     for (uint32_t k = 1; k <= MF_FREE_HINTS; k++) {
         *ret_hint = &u->hints[(u->hint - k) % MF_FREE_HINTS];
         uint32_t hint = **ret_hint;
-        if (hint && is_free(get(rt, hint - 1)) && merge(rt, hint - 1) >= n)
+        if (hint && is_free(get(rt, hint - 1)) && merge(rt, hint - 1, 0) >= n)
             return hint - 1;
     }
     *ret_hint = NULL;
@@ -156,7 +173,7 @@ static int64_t find_cold(mf_runtime *rt, uint32_t n)
     struct mf_unit_pool *u = &rt->arena->units;
     uint32_t top = top_of(rt);
     for (uint32_t i = 0; i < top; i += step(rt, i))
-        if (is_free(get(rt, i)) && merge(rt, i) >= n)
+        if (is_free(get(rt, i)) && merge(rt, i, 0) >= n)
             return i;
     u->absent = n;
     u->given = 0;
@@ -236,6 +253,7 @@ int mf__units_take(mf_runtime *rt, uint32_t n, uint32_t *ret_unit)
         cut(rt, (uint32_t)at, n);
         hint_at_rest(rt, hint, (uint32_t)at + n);
         u->used += n;
+        u->most = u->used > u->most ? u->used : u->most;
     }
     mf__mutex_unlock(&u->lock);
     MF_CRASH("unit.take.unlocked");
@@ -250,21 +268,127 @@ int mf__units_take(mf_runtime *rt, uint32_t n, uint32_t *ret_unit)
     return 0;
 }
 
+/* What is known of the pages of a run that held `tag`. Where nobody has come to use it, they were
+ * refused, or its taker was killed. */
+static uint32_t pages_after(uint32_t tag)
+{
+    if (tag == MF_RUN_GONE)
+        return RUN_COLD;
+    return tag == MF_RUN_RAW ? RUN_PAGES : RUN_WARM;
+}
+
 void mf__units_give(mf_runtime *rt, uint32_t unit)
 {
     struct mf_unit_pool *u = &rt->arena->units;
     lock(rt);
     uint32_t n = length(rt, unit), tag = get(rt, unit) >> 24 & 127;
-    /* Nobody has come to use it: its pages were refused, or its taker was killed. */
-    set(rt, unit, (tag == MF_RUN_RAW ? RUN_COLD : 0) | n);
+    set(rt, unit, pages_after(tag) | n);
     MF_CRASH("unit.give.marked");
     u->used -= n;
     u->given += n;
-    u->hints[u->hint++ % MF_FREE_HINTS] = unit + 1;
+    if (tag != MF_RUN_GONE) {
+        u->hints[u->hint++ % MF_FREE_HINTS] = unit + 1;
+        u->is_warm = true;
+    }
     MF_CRASH("unit.give.hinted");
     mf__note(&rt->self->run, 0); /* inside the lock: outside, the run may be another's */
     MF_CRASH("unit.give.forgotten");
     mf__mutex_unlock(&u->lock);
+}
+
+static void forget_hints(mf_runtime *rt, uint32_t unit)
+{
+    for (int i = 0; i < MF_FREE_HINTS; i++)
+        if (rt->arena->units.hints[i] == unit + 1)
+            rt->arena->units.hints[i] = 0;
+}
+
+/* The first warm run behind as many warm units as are to stay, or -1. */
+static int64_t find_idle(mf_runtime *rt, uint32_t keep)
+{
+    uint32_t top = top_of(rt), n;
+    for (uint32_t i = 0; i < top; i += n) {
+        n = step(rt, i);
+        if (!is_free(get(rt, i)) || !(get(rt, i) & RUN_WARM))
+            continue;
+        if (keep == 0)
+            return i;
+        n = merge(rt, i, RUN_WARM);
+        split(rt, i, keep);
+        n = step(rt, i);
+        keep -= n < keep ? n : keep;
+    }
+    return -1;
+}
+
+/* Takes a part of that, raw, and noted in self->run. Its length, or 0. */
+static uint32_t take_idle(mf_runtime *rt, uint32_t keep, uint32_t *ret_unit)
+{
+    struct mf_unit_pool *u = &rt->arena->units;
+    int64_t at = find_idle(rt, keep);
+    if (at < 0)
+        return 0;
+    uint32_t unit = (uint32_t)at, n = merge(rt, unit, RUN_WARM);
+    n = n < TRIM_AT_ONCE ? n : TRIM_AT_ONCE;
+    if (n == 0 || n > u->budget || u->used > u->budget - n)
+        return 0;
+    mf__note(&rt->self->run, unit + 1);
+    MF_CRASH("unit.trim.noted_run");
+    cut(rt, unit, n);
+    forget_hints(rt, unit);
+    u->used += n;
+    *ret_unit = unit;
+    return n;
+}
+
+static uint32_t least_kept(const struct mf_unit_pool *u)
+{
+    return u->budget / 64 < TRIM_KEEPS ? u->budget / 64 : TRIM_KEEPS;
+}
+
+/* How many warm units are to stay: as many as were in use, beyond those that are, in the last
+ * second and in this one. */
+static uint32_t to_keep(mf_runtime *rt, int64_t now)
+{
+    struct mf_unit_pool *u = &rt->arena->units;
+    uint32_t lately = u->most > u->used ? u->most - u->used : 0;
+    if (now >= u->second) {
+        u->keep = lately > least_kept(u) ? lately : least_kept(u);
+        u->most = u->used;
+        u->second = now + MF_SECOND;
+    }
+    return u->keep > lately ? u->keep : lately;
+}
+
+/* Takes what is to be given back, if there is something; else the next second decides. */
+static uint32_t begin_to_trim(mf_runtime *rt, int64_t now, uint32_t *ret_unit)
+{
+    struct mf_unit_pool *u = &rt->arena->units;
+    uint32_t keep = to_keep(rt, now), n = u->is_warm ? take_idle(rt, keep, ret_unit) : 0;
+    if (n == 0) {
+        u->is_warm = u->is_warm && keep > least_kept(u);
+        atomic_store_explicit(&u->next_trim, u->second, memory_order_relaxed);
+    }
+    return n;
+}
+
+void mf__units_trim(mf_runtime *rt)
+{
+    struct mf_unit_pool *u = &rt->arena->units;
+    int64_t now = mf__now();
+    uint32_t unit;
+    if (now < atomic_load_explicit(&u->next_trim, memory_order_relaxed))
+        return;
+    lock(rt);
+    uint32_t n = begin_to_trim(rt, now, &unit);
+    mf__mutex_unlock(&u->lock);
+    if (n == 0)
+        return;
+    MF_CRASH("unit.trim.taken");
+    madvise(mf__at(rt, mf__unit_offset(rt, unit)), (size_t)n * MF_UNIT, MADV_REMOVE);
+    MF_CRASH("unit.trim.removed");
+    mf__units_tag(rt, unit, MF_RUN_GONE); /* also where the system keeps them: it would again */
+    mf__units_give(rt, unit);
 }
 
 void mf__units_tag(mf_runtime *rt, uint32_t unit, uint32_t tag)

@@ -2,11 +2,11 @@
  * unit.h - the arena's coarse memory: runs of 64 KiB units, kept in a map of one word a unit.
  *
  * A map word at a run's first unit is USED or FREE with the run's length; words inside a run are 0.
- * A free run is COLD when not all of its pages are known to be there: they are asked for when it is
- * taken, because a refusal is an answer where touching them would kill.
- * The map alone is the truth: it can be walked from unit 0 by adding lengths, and each change is
- * one store, so that a kill leaves it valid. `used` and the hints are caches of it, made anew after
- * a death inside the lock.
+ * A free run is WARM when some of its pages may be there: mf__units_trim gives them back. It is
+ * COLD when not all of its pages are known to be there: they are asked for when it is taken,
+ * because a refusal is an answer where touching them would kill. The map alone is the truth: it can
+ * be walked from unit 0 by adding lengths, and each change is one store, so that a kill leaves it
+ * valid. `used` and the hints are caches of it, made anew after a death inside the lock.
  */
 #ifndef MF_UNIT_H
 #define MF_UNIT_H
@@ -16,6 +16,7 @@
 /* What a used run holds, in its map word. Classes of small blocks are 0..MF_CLASSES-1. */
 #define MF_RUN_LARGE 127u /* one block */
 #define MF_RUN_RAW 126u   /* just taken: not to be looked into */
+#define MF_RUN_GONE 125u  /* about to be free, without pages */
 
 /* Prepares the pool of a new arena. */
 void mf__units_init(mf_runtime *rt, uint32_t budget);
@@ -30,6 +31,11 @@ void mf__units_tag(mf_runtime *rt, uint32_t unit, uint32_t tag);
 
 /* Gives the run back that self->run names, and clears that. */
 void mf__units_give(mf_runtime *rt, uint32_t unit);
+
+/* Gives pages of free runs back to the system, where those of a second have not been needed: all
+ * but a few MiB, and but what was in use in that second. A part of them at a call, so that it does
+ * not take long. To be called now and then by who waits; it holds no lock and has no run. */
+void mf__units_trim(mf_runtime *rt);
 
 /* Takes and leaves the lock, so that a death inside it is settled. 0 or MF_ETIMEOUT. */
 int mf__units_visit(mf_runtime *rt, int64_t deadline);

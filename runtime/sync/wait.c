@@ -5,6 +5,7 @@
 #include "death.h"
 #include "futex.h"
 #include "slot.h"
+#include "unit.h"
 
 #include <errno.h>
 #include <limits.h>
@@ -96,6 +97,7 @@ void mf__wait_look_around(mf_runtime *rt)
 {
     rt->looked = mf__now();
     mf__death_check(rt);
+    mf__units_trim(rt);
     supervise(rt);
 }
 

@@ -36,9 +36,10 @@ typedef bool mf_condition(const void *arg);
 
 /* Sleeps until holds(arg). 0; MF_ETIMEOUT past the deadline, MF_EINTR after a signal handler ran:
  * it does not hold then. At the latest after a second (80 ms for the watch and for supervisors) a
- * sleeper looks for deaths, runs the process's supervisors and checks the condition, so that
- * anything that those may do must be allowed here: the caller holds no lock and has nothing in
- * hand. A condition that was found to hold by such a look alone is counted in arena->late_wakes. */
+ * sleeper looks for deaths, gives idle memory back, runs the process's supervisors and checks the
+ * condition, so that anything that those may do must be allowed here: the caller holds no lock and
+ * has nothing in hand. A condition that was found to hold by such a look alone is counted in
+ * arena->late_wakes. */
 int mf__wait_until(mf_runtime *rt, struct mf_wait *w, mf_condition *holds, const void *arg,
                    int64_t deadline);
 
@@ -66,7 +67,8 @@ void mf__wait_wake_all(struct mf_wait *w);
  * waits have paid of late. True when it differs. Only reads. */
 bool mf__wait_spin(mf_runtime *rt, const _Atomic uint64_t *word, uint64_t seen);
 
-/* Looks for deaths and runs the supervisors of this process, outside any wait. */
+/* Looks for deaths, gives idle memory back to the system, and runs the supervisors of this process,
+ * outside any wait. */
 void mf__wait_look_around(mf_runtime *rt);
 
 /* For a sleep that a signal ended: looks around if the last look was a while ago. Where signals

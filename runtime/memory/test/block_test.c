@@ -7,6 +7,7 @@
 #include "unit.h"
 
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
 
@@ -268,6 +269,60 @@ static void memory_in_short_runs_is_found_again_when_neighbours_come_back(void)
     mf_close(rt);
 }
 
+/* MiB of the arena's units that have pages. */
+static size_t resident(mf_runtime *rt)
+{
+    static unsigned char pages[65536];
+    size_t size = (size_t)rt->arena->units.top * MF_UNIT, n = 0;
+    CHECK(size <= sizeof pages * 4096);
+    CHECK(mincore(mf__at(rt, rt->units_at), size, pages) == 0);
+    for (size_t i = 0; i < size / 4096; i++)
+        n += pages[i] & 1;
+    return n * 4096 >> 20;
+}
+
+/* What a process that waits does in a second and more. */
+static void trim_for_a_second(mf_runtime *rt)
+{
+    struct mf_unit_pool *u = &rt->arena->units;
+    u->second = 0;
+    do {
+        u->next_trim = 0;
+        mf__units_trim(rt);
+    } while (u->next_trim < u->second);
+}
+
+static void idle_memory_goes_back_to_the_system_when_a_second_has_not_needed_it(void)
+{
+    enum { MIB = 200 };
+    mf_runtime *rt = open_family(0, 256 << 20);
+    struct mf_block *b[MIB];
+    for (int i = 0; i < MIB; i++) {
+        CHECK((b[i] = mf__block_new(rt, (1 << 20) - 16, rt->slot)) != NULL);
+        memset(b[i]->payload, 0xa5, 1000);
+    }
+    trim_for_a_second(rt);
+    CHECK(resident(rt) == MIB);
+    for (int i = 0; i < MIB; i += 2)
+        mf__block_free(rt, b[i]);
+    trim_for_a_second(rt);
+    CHECK(resident(rt) == MIB); /* was in use in the second that is over */
+    trim_for_a_second(rt);
+    CHECK(resident(rt) == MIB / 2 + 4);
+    for (int i = 1; i < MIB; i += 2) {
+        CHECK(b[i]->payload[999] == 0xa5);
+        mf__block_free(rt, b[i]);
+    }
+    trim_for_a_second(rt);
+    trim_for_a_second(rt);
+    CHECK(resident(rt) == 4);
+    struct mf_block *all = mf__block_new(rt, 190 << 20, rt->slot);
+    CHECK(all && resident(rt) >= 190);
+    mf__block_free(rt, all);
+    check_at_rest(rt);
+    mf_close(rt);
+}
+
 static void a_family_takes_a_quarter_of_the_address_space_that_is_allowed(void)
 {
     if (address_space() > 30 << 20)
@@ -296,6 +351,7 @@ int main(void)
     RUN(neighbours_that_are_free_become_one_run);
     RUN(takes_from_a_long_free_run_go_on_where_the_last_one_ended);
     RUN(memory_in_short_runs_is_found_again_when_neighbours_come_back);
+    RUN(idle_memory_goes_back_to_the_system_when_a_second_has_not_needed_it);
     RUN(a_family_takes_a_quarter_of_the_address_space_that_is_allowed);
     RUN(a_family_takes_what_the_system_gives_of_what_was_asked_for);
     return 0;

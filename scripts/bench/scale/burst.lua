@@ -12,26 +12,30 @@ M.size = math.tointeger(tonumber(arg[1])) or error "the first argument is the si
 local long, most = 0.3, 1000 -- seconds, and bursts, after which the median is good enough
 local function ignore() end
 
--- Until nothing more is given back: the end of a process, and the collector, take their time.
-local function settled()
-    local pid, last = mp.getpid(), math.huge
-    for _ = 1, 20 do
-        collectgarbage()
-        local now = family.memory(pid)
-        if now >= last then
-            return now
+local function memory()
+    collectgarbage()
+    collectgarbage()
+    return family.memory(mp.getpid())
+end
+
+-- The memory when nothing more is given back. What was used lately stays for a second or two.
+local function rest_of(before)
+    local least, since = memory(), mp.time()
+    while least - before > 8 << 20 and mp.time() - since < 2.5 do
+        mp.sleep(0.1)
+        local now = memory()
+        if now < least then
+            least, since = now, mp.time()
         end
-        last = now
-        mp.sleep(0.05)
     end
-    return last
+    return least
 end
 
 -- burst(look) does the work once, of `count` items, and calls look() when it has the most memory.
 -- The first burst is for the memory and to be warm, the others for the time. finish(), if there is
 -- one, ends what the burst has left for the next.
 function M.report(count, burst, finish)
-    local before = settled()
+    local before = memory()
     local peak = family.peak(burst)
     local times, begin = {}, mp.time()
     repeat
@@ -42,7 +46,7 @@ function M.report(count, burst, finish)
     if finish then
         finish()
     end
-    local left = settled()
+    local left = rest_of(before)
     print(require "cjson".encode {
         count = count,
         seconds = figures.median(times),

@@ -1,5 +1,6 @@
 /* primitives.c - queues, blocks, objects, locks, processes, and the settling of deaths in them. */
 #include "scene.h"
+#include "unit.h"
 
 #include <unistd.h>
 
@@ -127,6 +128,16 @@ static void block_large(struct scene *s)
     mf__block_free(s->rt, b);
 }
 
+static void trim(struct scene *s)
+{
+    struct mf_unit_pool *u = &s->rt->arena->units;
+    mf__block_free(s->rt, mf__block_new(s->rt, 2 << 20, s->rt->slot));
+    u->most = u->used;
+    u->second = 0;
+    u->next_trim = 0;
+    mf__units_trim(s->rt);
+}
+
 static void object(struct scene *s)
 {
     mf_queue *q = NULL;
@@ -188,6 +199,7 @@ static const struct primitive get_at_end = {.set = set_read_segment, .act = get}
 static const struct primitive get_last = {.set = set_last_reference, .act = get};
 static const struct primitive slab = {.act = block_slab};
 static const struct primitive large = {.act = block_large};
+static const struct primitive trimming = {.act = trim};
 static const struct primitive making = {.act = object};
 static const struct primitive holding = {.act = lock};
 
@@ -216,6 +228,7 @@ const struct primitive queue_primitives[] = {
     {.name = "allocate and free, small", .weight = 1, .act = block_small},
     {.name = "allocate and free, a slab", .weight = 2, .act = block_slab},
     {.name = "allocate and free, large", .weight = 2, .act = block_large},
+    {.name = "give idle memory back", .weight = 20, .act = trim},
     {.name = "object new and drop", .weight = 5, .act = object},
     {.name = "lock", .weight = 1, .once = true, .act = lock},
     {.name = "unlock", .weight = 1, .before = lock, .act = unlock},
@@ -243,6 +256,7 @@ const struct primitive queue_primitives[] = {
      .first = &get_last},
     {.name = "claim an allocator's", .weight = 10, .act = settle, .first = &slab},
     {.name = "claim a large allocator's", .weight = 10, .act = settle, .first = &large},
+    {.name = "claim a trimmer's", .weight = 20, .act = settle, .first = &trimming},
     {.name = "claim a maker's", .weight = 10, .act = settle, .first = &making},
     {.name = "claim a lock holder's", .weight = 10, .act = settle, .first = &holding},
     {0},
