@@ -6,30 +6,37 @@
 
 local M = {}
 
-local steepest = 1.4     -- slope that is still called linear; what is quadratic has 2
-local decades = 2        -- the upper ones, in which it is fitted
+local steepest = 1.4     -- exponent that is still called linear; what is quadratic has 2
+local decades = { 2, 1 } -- the upper ones, in which it is fitted
 local collapsed = 1 / 3  -- of the best throughput
 local kept_part = 0.25   -- of the burst's memory that may stay,
 local kept = 64 << 20    -- or as many bytes: allocators keep some, for the next time
 local noise = 2 << 20    -- a use of less memory tells no growth
 
--- The slope of the line through the points { x, y } in log-log, by least squares: 1 is linear, 2 is
--- quadratic. Nil with fewer than three points above the floor, of which y is no more than noise.
-function M.slope(points, floor)
+-- The slope of the line through the points { x, y } of the upper decades in log-log, by least
+-- squares. Nil with fewer points than min above the floor, of which y is no more than noise.
+local function slope(points, upper, min, floor)
     local largest = 0
     for _, p in ipairs(points) do
         largest = math.max(largest, p[1])
     end
     local n, x, y, xx, xy = 0, 0, 0, 0, 0
     for _, p in ipairs(points) do
-        if p[1] * 10 ^ decades >= largest * 0.999 and p[2] > (floor or 0) then
+        if p[1] * 10 ^ upper >= largest * 0.999 and p[2] > floor then
             local a, b = math.log(p[1]), math.log(p[2])
             n, x, y, xx, xy = n + 1, x + a, y + b, xx + a * a, xy + a * b
         end
     end
-    if n >= 3 then
+    if n >= min then
         return (n * xy - x * y) / (n * xx - x * x)
     end
+end
+
+-- The exponent of the growth, 1 is linear, 2 is quadratic: in the upper two decades, or in the
+-- upper one, where it is less: a step where the caches end is no growth. Nil with too few points.
+function M.exponent(points, floor)
+    local wide = slope(points, decades[1], 3, floor or 0)
+    return wide and math.min(wide, slope(points, decades[2], 2, floor or 0) or wide)
 end
 
 -- Seconds that grow with the size: of an item where the size is that of an item, else of all.
@@ -60,9 +67,9 @@ local function column(rows, f)
 end
 
 -- Nil without a slope.
-local function linear(what, slope)
-    return slope and { claim = "linear or better", what = what, slope = slope,
-        holds = slope <= steepest }
+local function linear(what, exponent)
+    return exponent and { claim = "linear or better", what = what, exponent = exponent,
+        holds = exponent <= steepest }
 end
 
 local function comes_back(rows)
@@ -75,12 +82,12 @@ local function comes_back(rows)
     return M.left(worst) <= math.max(kept, kept_part * M.used(worst)), worst
 end
 
--- What there is to say of a series: a list of { claim =, holds =, slope = or part = or row = }.
+-- What there is to say of a series: a list of { claim =, holds =, exponent = or part = or row = }.
 function M.verdicts(series, rows)
     local list = {}
     if series.judged == "growth" then
-        local time = M.slope(column(rows, function(row) return M.seconds(series, row) end))
-        local memory = M.slope(column(rows, M.used), noise)
+        local time = M.exponent(column(rows, function(row) return M.seconds(series, row) end))
+        local memory = M.exponent(column(rows, M.used), noise)
         list[1] = linear("time", time)
         list[#list + 1] = linear("memory", memory)
     else

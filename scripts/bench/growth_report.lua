@@ -69,8 +69,8 @@ end
 
 function M.verdict(series, verdict)
     local why
-    if verdict.slope then
-        why = ("%s grows with the power %.2f of the size"):format(verdict.what, verdict.slope)
+    if verdict.exponent then
+        why = ("%s grows with the power %.2f of the size"):format(verdict.what, verdict.exponent)
     elseif verdict.part then
         why = ("the least is %.0f %% of the best"):format(100 * verdict.part)
     else

@@ -16,7 +16,7 @@ local style = [[
   .line { fill: none; stroke-width: 2 }
   .dashed { stroke-width: 1; stroke-dasharray: 4 4; stroke-opacity: 0.8 }
   .a { stroke: #0969da } .b { stroke: #bc4c00 } .c { stroke: #8c959f }
-  circle.a { fill: #0969da } circle.b { fill: #bc4c00 } circle.c { fill: none; stroke: none }
+  circle.a { fill: #0969da } circle.b { fill: #bc4c00 }
   @media (prefers-color-scheme: dark) {
     text { fill: #c9d1d9 }
     .a { stroke: #58a6ff } .b { stroke: #f0883e }
@@ -42,13 +42,14 @@ function M.text(value, kind)
     return (value >= 1000 and "%.0f" or "%.3g"):format(value) .. list[i]
 end
 
--- The ticks of an axis that has room for the values: powers of 10, or of 2 where that is natural.
-local function axis(kind, values)
+-- An axis that has room for the values, with so many ticks at most: at powers of 10, or of 2 where
+-- that is natural.
+local function axis(kind, values, most)
     local low, high = math.min(table.unpack(values)), math.max(table.unpack(values))
     local base = (kind == "bytes" or kind == "count" and high / low < 100) and 2 or 10
     local first = math.floor(math.log(low, base) + 1e-9)
     local last = math.max(first + 1, math.ceil(math.log(high, base) - 1e-9))
-    local step = math.max(1, math.ceil((last - first) / 7))
+    local step = math.max(1, math.ceil((last - first) / most))
     last = first + math.ceil((last - first) / step) * step
     local ticks = {}
     for power = first, last, step do
@@ -101,13 +102,17 @@ local function draw_grid(out, panel, x, y, at_x, at_y)
     draw_text(out, left, 36, panel.y.label)
 end
 
+-- The colour of the i-th line.
+local function class_of(line, i)
+    return line.dashed and "c dashed" or ("ab"):sub(i, i)
+end
+
 local function draw_line(out, line, class, at_x, at_y)
     local points = {}
     for i, point in ipairs(line.points) do
         points[i] = ("%.1f,%.1f"):format(at_x(point[1]), at_y(point[2]))
     end
-    add(out, '<polyline class="line %s%s" points="%s"/>', class, line.dashed and " dashed" or "",
-        table.concat(points, " "))
+    add(out, '<polyline class="line %s" points="%s"/>', class, table.concat(points, " "))
     for _, point in ipairs(line.dashed and {} or line.points) do
         add(out, '<circle class="%s" cx="%.1f" cy="%.1f" r="3"/>', class, at_x(point[1]),
             at_y(point[2]))
@@ -118,21 +123,21 @@ end
 local function draw_legend(out, lines)
     local x = left
     for i, line in ipairs(lines) do
-        add(out, '<line class="line %s%s" x1="%d" y1="50" x2="%d" y2="50"/>', ("abc"):sub(i, i),
-            line.dashed and " dashed" or "", x, x + 20)
+        add(out, '<line class="line %s" x1="%d" y1="50" x2="%d" y2="50"/>', class_of(line, i),
+            x, x + 20)
         draw_text(out, x + 25, 54, line.label)
         x = x + 45 + 7 * utf8.len(line.label)
     end
 end
 
 local function draw_panel(out, panel)
-    local x = axis(panel.x.kind, values_of(panel.lines, 1))
-    local y = axis(panel.y.kind, values_of(panel.lines, 2))
+    local x = axis(panel.x.kind, values_of(panel.lines, 1), 6)
+    local y = axis(panel.y.kind, values_of(panel.lines, 2), 8)
     local function at_x(value) return left + plot_width * x.at(value) end
     local function at_y(value) return top + plot_height * (1 - y.at(value)) end
     draw_grid(out, panel, x, y, at_x, at_y)
     for i, line in ipairs(panel.lines) do
-        draw_line(out, line, ("abc"):sub(i, i), at_x, at_y)
+        draw_line(out, line, class_of(line, i), at_x, at_y)
     end
     draw_legend(out, panel.lines)
 end

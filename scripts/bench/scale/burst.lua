@@ -42,7 +42,7 @@ function M.report(count, burst, finish)
         local start = mp.time()
         burst(ignore)
         times[#times + 1] = mp.time() - start
-    until mp.time() - begin > long and #times >= 2 or mp.time() - begin > 5 or #times == most
+    until mp.time() - begin > long and #times >= 3 or mp.time() - begin > 5 or #times == most
     if finish then
         finish()
     end
