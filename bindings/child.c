@@ -188,7 +188,20 @@ static void settle_in(lua_State *L, mf_lua *lua, const struct mf_lua_child *chil
     lua_rawsetp(L, LUA_REGISTRYINDEX, &name_key);
 }
 
-/* What must not have happened before the fork. On the stack is what prepare_state left there. */
+/* Puts what is in the message on the stack, and into its places. */
+static void take_over(lua_State *L, mf_lua *lua, const uint8_t *bytes, size_t size)
+{
+    lua_settop(L, 0);
+    if (mf__decode(L, lua->codec, bytes, size) != LEGACY)
+        luaL_error(L, "the parent's paths did not arrive");
+    set_path(L, PATH, "path");
+    set_path(L, CPATH, "cpath");
+    lua_pushvalue(L, ARG);
+    lua_setglobal(L, "arg");
+    set_preload(L, PRELOAD);
+}
+
+/* What must not have happened before the fork. On the stack is what take_over left there. */
 static void awake(lua_State *L, mf_lua *lua)
 {
     if (lua->config.on_state) {
@@ -210,6 +223,8 @@ static int live(lua_State *L)
     mf_lua *lua = mf__lua_peek(L);
     settle_in(L, lua, child);
     seed_random(L, child);
+    if (child->heritage_size)
+        take_over(L, lua, child->heritage, child->heritage_size);
     awake(L, lua);
     lua_settop(L, 0);
     lua_pushcfunction(L, child->body);
@@ -290,19 +305,14 @@ static int prepare_state(lua_State *L)
     mf__lua_enter(L, lua, parent->rt);
     replace(L, LUA_OSLIBNAME, "exit", child_exit);
     replace(L, LUA_GNAME, "print", child_print);
-    if (mf__decode(L, lua->codec, parent->inherit.data, parent->inherit.used) != LEGACY)
-        luaL_error(L, "the parent's paths did not arrive");
-    set_path(L, PATH, "path");
-    set_path(L, CPATH, "cpath");
-    lua_pushvalue(L, ARG);
-    lua_setglobal(L, "arg");
-    set_preload(L, PRELOAD);
+    take_over(L, lua, parent->inherit.data, parent->inherit.used);
     return LEGACY;
 }
 
 /* A state for the children of L's process. Raises when there is no memory for it. */
 static void make_ready(lua_State *L, mf_lua *lua)
 {
+    lua->made_ready++;
     lua_State *ready = lua->ready = mf__heap_newstate();
     if (!ready)
         luaL_error(L, "not enough memory");
@@ -354,4 +364,12 @@ void mf__lua_unprepare(mf_lua *lua)
     if (lua->ready)
         mf__heap_drop(lua->ready);
     lua->ready = NULL;
+}
+
+void mf__lua_add_heritage(lua_State *L, const mf_lua *lua, mf_buffer *b)
+{
+    if (lua->made_ready == lua->in_zygote)
+        return;
+    if (!mf__buffer_append(b, lua->inherit.data, lua->inherit.used))
+        luaL_error(L, "not enough memory");
 }

@@ -3,6 +3,7 @@
 #include "lua_process.h"
 
 #include "handle.h"
+#include "start_method.h"
 #include "target.h"
 #include "transfer.h"
 
@@ -71,6 +72,9 @@ static struct process *make_process(lua_State *L, mf_lua *lua, int spec, int arg
     s->daemon = lua_toboolean(L, -1);
     get_option(L, spec, arg, "stdin", LUA_TBOOLEAN);
     get_option(L, spec, arg, "keep_fds", LUA_TTABLE);
+    lua_getfield(L, spec, "start");
+    mf__lua_check_start_method(L, -1, arg, "start: ");
+    lua_pop(L, 1);
     if (get_option(L, spec, arg, "seed", LUA_TNUMBER) != LUA_TNIL && !lua_isinteger(L, -1))
         luaL_argerror(L, arg, "seed: a whole number expected");
     lua_pop(L, 4);
@@ -105,8 +109,8 @@ static void copy_table(lua_State *L, int from)
 
 int mf__lua_process_construct(lua_State *L)
 {
-    static const char *const options[] = {"target", "args",     "name", "daemon",
-                                          "stdin",  "keep_fds", "seed", NULL};
+    static const char *const options[] = {"target",   "args", "name",  "daemon", "stdin",
+                                          "keep_fds", "seed", "start", NULL};
     mf_lua *lua = mf__lua_upvalue(L);
     bool keyword = lua_istable(L, 1) && lua_gettop(L) == 1;
     if (!keyword)
@@ -195,6 +199,16 @@ static struct mf_handle *push_result_queue(lua_State *L, mf_lua *lua)
     return lua_touserdata(L, -1);
 }
 
+/* A child of the zygote gets the job as bytes; they are pushed. */
+static void pack(lua_State *L, mf_lua *lua, struct mf_target *job, struct mf_start *how)
+{
+    lua->scratch.used = 0;
+    mf__lua_add_heritage(L, lua, &lua->scratch);
+    job->heritage = lua->scratch.data;
+    job->heritage_size = lua->scratch.used;
+    how->data = mf__target_pack(L, job, &how->data_size);
+}
+
 static int cannot_start(lua_State *L, int rc, int error)
 {
     return luaL_error(L, "cannot start a process: %s",
@@ -212,6 +226,9 @@ static void start(lua_State *L, mf_lua *lua, struct process *s)
     lua_getiuservalue(L, 1, SPEC);
     int spec = lua_gettop(L);
     how.name = job.name = mf__lua_process_name(L, 1);
+    job.name_size = strlen(job.name) + 1;
+    lua_getfield(L, spec, "start");
+    how.by_zygote = mf__lua_start_method(L, lua, -1);
     how.keep_fds = push_fds(L, spec, &how.keep_fd_count);
     lua_getfield(L, spec, "stdin");
     how.keep_stdin = lua_toboolean(L, -1);
@@ -231,6 +248,8 @@ static void start(lua_State *L, mf_lua *lua, struct process *s)
     job.target = target.bytes;
     job.target_size = target.size;
     how.handles = push_handles(L, &job, &how.handle_count);
+    if (how.by_zygote)
+        pack(L, lua, &job, &how);
     mf__lua_process_set_running(L, 1, s, true); /* before: it may raise */
     int rc = mf_process_start(lua->rt, &how, &s->p);
     int error = errno;

@@ -78,6 +78,7 @@ static void make_module(lua_State *L)
     mf__open_system(L);
     mf__open_debug(L);
     mf__open_pool(L);
+    mf__open_start_method(L);
     mf__lua_push_error_class(L);
     lua_setfield(L, -2, "Error");
     lua_pushliteral(L, MF_VERSION);

@@ -14,6 +14,7 @@ void mf__open_process(lua_State *L);
 void mf__open_system(lua_State *L);
 void mf__open_debug(lua_State *L);
 void mf__open_pool(lua_State *L);
+void mf__open_start_method(lua_State *L);
 
 /* Pushes the compiled chunk of bindings/moonfork/X.lua, by the name "moonfork.X". */
 void mf__embedded_load(lua_State *L, const char *name);

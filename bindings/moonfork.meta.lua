@@ -30,6 +30,7 @@ local moonfork = {}
 ---@field stdin? boolean the child reads this process's stdin (it is /dev/null otherwise)
 ---@field keep_fds? integer[] file descriptors that stay open in the child
 ---@field seed? integer of the child's math.random; from the kernel's entropy otherwise
+---@field start? "fork"|"zygote" who makes it; see set_start_method
 
 ---@class moonfork.Process
 ---@field name string can be set before the start
@@ -223,6 +224,7 @@ function Guard:release() end
 ---@field initargs? table
 ---@field maxtasksperchild? integer a worker is replaced after so many tasks
 ---@field name? string of the workers
+---@field start? "fork"|"zygote" who makes the workers; see set_start_method
 
 ---@class moonfork.CallOptions
 ---@field callback? fun(...) gets the results
@@ -409,6 +411,17 @@ function moonfork.time() end
 
 ---@return integer
 function moonfork.getpid() end
+
+---How processes and workers are made from now on. "fork": this process is copied, which takes
+---longer the more memory it has. "zygote": a small process makes them, which is forked at the first
+---call, so call it at the beginning of the script, before it loads its data. Where the zygote cannot
+---(it was killed; user, session or system call filter have changed), this process forks.
+---@param method "fork"|"zygote"
+---@param options? { preload: string[] } modules that the zygote requires before it makes children
+function moonfork.set_start_method(method, options) end
+
+---@return "fork"|"zygote"
+function moonfork.get_start_method() end
 
 ---The processors that this process may use, by affinity and cgroup.
 ---@return integer

@@ -2,6 +2,7 @@
  * pool_core.h. */
 #include "module.h"
 #include "pool_core.h"
+#include "start_method.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -81,12 +82,19 @@ static int core_new(lua_State *L)
         n = mf__message_handles(core->initializer.data, core->initializer.used, handles,
                                 MF_POOL_HANDLES);
     mf__lua_prepare(L, lua);
+    lua_getfield(L, 1, "start");
+    bool by_zygote = mf__lua_start_method(L, lua, -1);
+    lua_pop(L, 1);
+    mf__pool_worker_pack(L, core, by_zygote, &lua->scratch);
     const struct mf_pool_options options = {.processes = (uint32_t)field_integer(L, "processes"),
                                             .max_tasks_per_child =
                                                 (uint32_t)field_integer(L, "max_tasks"),
                                             .name = lua_tostring(L, -1),
                                             .handles = handles,
                                             .handle_count = n,
+                                            .by_zygote = by_zygote,
+                                            .data = lua->scratch.data,
+                                            .data_size = lua->scratch.used,
                                             .hooks = {.worker_main = mf__pool_worker_main,
                                                       .run = mf__pool_run,
                                                       .on_finish = on_finish,

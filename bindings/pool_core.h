@@ -98,6 +98,10 @@ lua_Integer mf__pool_take(lua_State *L, struct mf_pool_core *core, const struct 
 
 /* The hooks of mf_pool_hooks that run in a worker. arg is the core, as it was at the fork. */
 int mf__pool_worker_main(mf_runtime *rt, mf_pool *pool, void *arg);
+
+/* What mf__pool_worker_main gets, for mf_pool_options.data; of the core its lua and initializer. */
+void mf__pool_worker_pack(lua_State *L, const struct mf_pool_core *core, bool by_zygote,
+                          mf_buffer *b);
 void mf__pool_run(void *arg, struct mf_task *t);
 
 #endif

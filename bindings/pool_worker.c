@@ -301,19 +301,45 @@ static int worker_body(lua_State *L)
         return 0;
     mf__lua_on_exit(lua, on_exit);
     mf__pool_worker(core->pool, &w);
+    w.ctx = core;
     mf__worker_loop(lua->rt, &w);
     return 0;
 }
 
+/* What a worker has of its creator's core; behind it the initializer and the heritage. */
+struct seed {
+    const mf_lua *parent;
+    size_t initializer_size, heritage_size;
+};
+
 int mf__pool_worker_main(mf_runtime *rt, mf_pool *pool, void *arg)
 {
-    struct mf_pool_core *core = arg;
-    core->pool = pool;
-    const struct mf_lua_child child = {.parent = core->lua,
+    struct seed *seed = arg;
+    uint8_t *bytes = (uint8_t *)(seed + 1);
+    struct mf_pool_core core = {.pool = pool,
+                                .initializer = {.data = bytes, .used = seed->initializer_size}};
+    const struct mf_lua_child child = {.parent = seed->parent,
+                                       .heritage = bytes + seed->initializer_size,
+                                       .heritage_size = seed->heritage_size,
                                        .rt = rt,
                                        .name = rt->self->name,
                                        .daemon = true,
                                        .body = worker_body,
-                                       .arg = core};
+                                       .arg = &core};
     return mf__lua_run_child(&child);
+}
+
+void mf__pool_worker_pack(lua_State *L, const struct mf_pool_core *core, bool by_zygote,
+                          mf_buffer *b)
+{
+    struct seed seed = {.parent = core->lua, .initializer_size = core->initializer.used};
+    b->used = 0;
+    if (!mf__buffer_append(b, &seed, sizeof seed) ||
+        !mf__buffer_append(b, core->initializer.data, core->initializer.used))
+        luaL_error(L, "not enough memory");
+    if (!by_zygote)
+        return;
+    mf__lua_add_heritage(L, core->lua, b);
+    ((struct seed *)(void *)b->data)->heritage_size =
+        b->used - sizeof seed - core->initializer.used;
 }

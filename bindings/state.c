@@ -33,6 +33,9 @@ int mf__lua_unusable(lua_State *L, const mf_lua *lua)
         return luaL_error(L, "moonfork is not open in this Lua state");
     if (!lua->rt)
         return luaL_error(L, "moonfork has left this Lua state, which is being closed");
+    if (lua->child && !lua->parent_pid)
+        return luaL_error(L, "a module that the zygote loads beforehand cannot make or use queues, "
+                             "locks and processes: do that in a function that a task calls");
     return luaL_error(L, "this process was forked by other means than moonfork's own: "
                          "the queues, locks and processes of its parent are out of its reach");
 }

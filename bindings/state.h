@@ -31,6 +31,10 @@ struct mf_lua {
     mf_buffer scratch;     /* a message that was just made: until anything of Lua is called */
     mf_buffer inherit;     /* what a child takes over of this state: see mf__lua_prepare */
     lua_State *ready;      /* the state of the next child, or NULL: the same */
+    uint32_t made_ready;   /* how often one was made */
+    uint32_t in_zygote;    /* that number, of the one that the zygote has */
+    bool by_zygote;        /* the start method: see start_method.h */
+    bool zygote_made;      /* perhaps it is dead by now */
     const void *known[4];  /* queues' userdata that were checked lately: see lua_queue.c */
     struct parcel *parcel; /* of transfer.c, ready to own a message */
     bool opened;           /* the host's on_state was called, in the first process */
@@ -187,10 +191,15 @@ void mf__lua_prepare(lua_State *L, mf_lua *lua);
 /* Frees that state, if there is one. */
 void mf__lua_unprepare(mf_lua *lua);
 
+/* Appends to b what a child of the zygote has to take over, as the zygote has an older state. */
+void mf__lua_add_heritage(lua_State *L, const mf_lua *lua, mf_buffer *b);
+
 struct mf_lua_child {
-    const mf_lua *parent; /* as it is in the child's copy of the memory; only C fields are read */
-    mf_runtime *rt;       /* as given to mf_start.main */
-    const char *name;     /* of the process; copied */
+    const mf_lua *parent;    /* as it is in the child's copy of the memory; only `ready` is read */
+    const uint8_t *heritage; /* what mf__lua_add_heritage has added; size 0: nothing */
+    size_t heritage_size;
+    mf_runtime *rt;   /* as given to mf_start.main */
+    const char *name; /* of the process; copied */
     bool daemon;
     bool has_seed; /* math.randomseed(seed, stream); otherwise from the kernel's entropy */
     int64_t seed, stream;

@@ -5,6 +5,8 @@
 #include "object.h"
 #include "transfer.h"
 
+#include <string.h>
+
 static void decode(lua_State *L, mf_lua *lua, const uint8_t *bytes, size_t size)
 {
     int n = mf__decode(L, lua->codec, bytes, size);
@@ -92,10 +94,50 @@ static int body(lua_State *L)
     return status == LUA_OK ? 0 : lua_error(L);
 }
 
+/* --- as bytes -----------------------------------------------------------------------------------
+ */
+
+static uint8_t *append(uint8_t *at, const void *bytes, size_t size)
+{
+    if (size)
+        memcpy(at, bytes, size);
+    return at + size;
+}
+
+const void *mf__target_pack(lua_State *L, const struct mf_target *job, size_t *ret_size)
+{
+    *ret_size =
+        sizeof *job + job->name_size + job->target_size + job->args_size + job->heritage_size;
+    struct mf_target *packed = lua_newuserdatauv(L, *ret_size, 0);
+    *packed = *job;
+    packed->name = NULL;
+    packed->target = packed->args = packed->heritage = NULL;
+    uint8_t *at = (uint8_t *)(packed + 1);
+    at = append(at, job->name, job->name_size);
+    at = append(at, job->target, job->target_size);
+    at = append(at, job->args, job->args_size);
+    append(at, job->heritage, job->heritage_size);
+    return packed;
+}
+
+static void unpack(struct mf_target *job)
+{
+    const uint8_t *at = (const uint8_t *)(job + 1);
+    if (job->name)
+        return;
+    job->name = (const char *)at;
+    job->target = at + job->name_size;
+    job->args = job->target + job->target_size;
+    job->heritage = job->args + job->args_size;
+}
+
 int mf__target_main(mf_runtime *rt, void *arg)
 {
     struct mf_target *job = arg;
+    unpack(job);
     struct mf_lua_child child = {.parent = job->parent,
+                                 .heritage = job->heritage,
+                                 .heritage_size = job->heritage_size,
                                  .rt = rt,
                                  .name = job->name,
                                  .daemon = job->daemon,

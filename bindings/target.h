@@ -7,16 +7,20 @@
 
 #include "state.h"
 
-/* All in the parent's memory as it was at the fork. */
+/* In the creator's memory, or in bytes that were made of it for a child of the zygote: then what
+ * the pointers led to stands behind it, in their order, and they are NULL. */
 struct mf_target {
     const mf_lua *parent;
-    const char *name;
     bool daemon, has_seed;
     int64_t seed;
-    const uint8_t *target, *args; /* messages of the codec */
-    size_t target_size, args_size;
     uint64_t result; /* handle of the queue */
+    const char *name;
+    const uint8_t *target, *args, *heritage; /* messages of the codec */
+    size_t name_size, target_size, args_size, heritage_size;
 };
+
+/* Pushes those bytes. */
+const void *mf__target_pack(lua_State *L, const struct mf_target *job, size_t *ret_size);
 
 /* mf_start.main; its argument is a struct mf_target. */
 int mf__target_main(mf_runtime *rt, void *job);

@@ -44,6 +44,9 @@ local CHECKS = {
    ["'raise' or 'collect'"] = function(v)
       return v == "raise" or v == "collect"
    end,
+   ["'fork' or 'zygote'"] = function(v)
+      return v == "fork" or v == "zygote"
+   end,
    ["a list"] = function(v)
       return type(v) == "table"
    end,
@@ -87,6 +90,7 @@ local CONSTRUCTOR = {
    initargs = "a list",
    maxtasksperchild = "a positive integer",
    name = "a string without a zero byte",
+   start = "'fork' or 'zygote'",
 }
 
 --- mp.Pool(processes, initializer, initargs, maxtasksperchild), or the same by name in one table.
@@ -111,6 +115,7 @@ function mp.Pool(processes, initializer, initargs, maxtasksperchild)
       max_tasks = o.maxtasksperchild or 0,
       initializer = init,
       name = o.name or "PoolWorker",
+      start = o.start,
    })
    if not core then
       error(internal.error(code, "the pool's workers cannot be started: " .. message), 0)

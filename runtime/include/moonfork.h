@@ -76,6 +76,11 @@ struct mf_start {
     size_t keep_fd_count;
     bool keep_stdin; /* else it reads /dev/null */
     bool daemon;     /* ended, not joined, when this process leaves */
+    /* Made by the zygote, if mf_zygote_open has made one and it can; forked otherwise. Then `main`
+     * must have been in memory when the zygote was made, and `arg` leads nowhere: set data. */
+    bool by_zygote;
+    const void *data; /* not NULL: instead of arg, main gets these bytes, or a copy of them */
+    size_t data_size;
 };
 
 /* Forks a child, which runs main with a runtime of its own and never returns into the caller's
@@ -113,6 +118,26 @@ int mf_process_leave(mf_runtime *rt, bool now);
 
 /* Ends a child from inside its main: leaves, flushes stdio, _exit. */
 void mf_process_exit(mf_runtime *rt, int status) __attribute__((noreturn));
+
+/* --- the zygote ----------------------------------------------------------------------------------
+ *
+ * A fork takes longer the more memory the process has, and copies the locks of its other threads as
+ * they are. A zygote is a small process, forked early, that makes the children from then on. They
+ * are children of this process all the same, with its working folder, environment, descriptors 0 to
+ * 2, limits, umask, signal mask and ignored signals as they are at the start. User, session and
+ * filters of system calls must not have changed meanwhile: then, or when the zygote was killed,
+ * this process forks itself.
+ */
+
+/* Makes the zygote of this process, unless there is one: call it before there are threads, or much
+ * memory. In it `prepare` (may be NULL) runs first; what it makes, all children have. It gives 0,
+ * or -1 with its reason in text. Blocks until that is done. 0; MF_EZYGOTE with the reason in text:
+ * prepare has failed, or the kernel cannot do it; MF_ENOMEM, MF_ESYS, MF_EFORKED. */
+int mf_zygote_open(mf_runtime *rt, int (*prepare)(void *arg, char *text, size_t room), void *arg,
+                   char *text, size_t room);
+
+/* Ends it, as mf_process_leave does too. Without one: nothing. */
+void mf_zygote_close(mf_runtime *rt);
 
 /* --- queues --------------------------------------------------------------------------------------
  */

@@ -27,7 +27,8 @@ extern "C" {
     X(MF_ELIMIT, -12, "limit", "a limit is reached")                                               \
     X(MF_ECANCELLED, -13, "cancelled", "cancelled")                                                \
     X(MF_EUNKNOWN, -14, "unknown", "the exit status was taken by somebody else")                   \
-    X(MF_EDEADLOCK, -15, "deadlock", "the processes wait for each other")
+    X(MF_EDEADLOCK, -15, "deadlock", "the processes wait for each other")                          \
+    X(MF_EZYGOTE, -16, "zygote", "the zygote could not be made")
 
 enum mf_error {
 #define MF_ERROR_VALUE(code, value, name, text) code = (value),

@@ -144,6 +144,7 @@ struct mf_runtime {
     struct mf_supervisor *supervisors;
     struct mf_process *children; /* of process.c: not joined yet */
     struct mf_process *ended;    /* joined, and not freed yet */
+    struct mf_zygote *zygote;    /* of zygote.c, or NULL */
     bool supervising;            /* guards against re-entry */
     bool burying;                /* see object.c */
     uint32_t doomed;             /* see object.c */

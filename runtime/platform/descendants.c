@@ -12,15 +12,9 @@
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 #define PATIENCE (20 * MF_MSEC) /* for a process that was sent SIGSTOP */
-
-static void send_signal(int pidfd, int signal)
-{
-    syscall(SYS_pidfd_send_signal, pidfd, signal, NULL, 0);
-}
 
 /* Can it start nothing now: stopped, or ended? */
 static bool stands_still(pid_t pid)
@@ -102,7 +96,7 @@ void mf__descendants_forget(struct mf_descendants *d, int from)
 static void stop_and_note_those_of(struct mf_descendants *d, int i)
 {
     int before = d->count;
-    send_signal(d->pidfds[i], SIGSTOP);
+    mf__pidfd_send(d->pidfds[i], SIGSTOP);
     wait_until_it_stands(d->pids[i]);
     note_those_of(d, d->pids[i]);
     if (mf__pidfd_wait(d->pidfds[i], 0) != MF_ETIMEOUT) /* its pid may be a stranger's by now */
@@ -114,8 +108,8 @@ void mf__descendants_end(struct mf_descendants *d, int signal)
     for (int i = 0; i < d->count; i++) /* it grows */
         stop_and_note_those_of(d, i);
     for (int i = 0; i < d->count; i++) {
-        send_signal(d->pidfds[i], signal);
-        send_signal(d->pidfds[i], SIGCONT);
+        mf__pidfd_send(d->pidfds[i], signal);
+        mf__pidfd_send(d->pidfds[i], SIGCONT);
     }
     mf__descendants_forget(d, 0);
 }

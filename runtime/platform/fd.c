@@ -107,3 +107,14 @@ int mf__fd_null(int fd)
     close(null);
     return rc < 0 ? MF_ESYS : 0;
 }
+
+int mf__fd_high(int fd)
+{
+    if (fd < 0 || fd >= 3)
+        return fd;
+    int high = fcntl(fd, F_DUPFD_CLOEXEC, 3);
+    int error = errno;
+    close(fd);
+    errno = error;
+    return high < 0 ? MF_ESYS : high;
+}

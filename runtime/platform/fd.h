@@ -11,6 +11,10 @@
  * /proc/self/fd lists, or else of all numbers to the limit. */
 void mf__fd_close_all(const int *keep, size_t n);
 
+/* The descriptor itself if it is >= 3, or another one like it in its place (CLOEXEC): 0 to 2 belong
+ * to the program, closed or not. Below 0 stays; MF_ESYS, and it is closed. */
+int mf__fd_high(int fd);
+
 /* Puts /dev/null on descriptor fd (0, 1 or 2), open for reading and writing; where there is none,
  * something as empty, for reading. 0 or MF_ESYS. */
 int mf__fd_null(int fd);

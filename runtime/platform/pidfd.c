@@ -3,9 +3,9 @@
 
 #include "clock.h"
 #include "error.h"
+#include "fd.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <poll.h>
 #include <stddef.h>
 #include <sys/syscall.h>
@@ -15,13 +15,7 @@
 int mf__pidfd_open(pid_t pid)
 {
     int fd = (int)syscall(SYS_pidfd_open, pid, 0); /* CLOEXEC by itself */
-    if (fd < 0)
-        return MF_ESYS;
-    if (fd >= 3)
-        return fd;
-    int high = fcntl(fd, F_DUPFD_CLOEXEC, 3); /* 0-2 belong to the program, closed or not */
-    close(fd);
-    return high < 0 ? MF_ESYS : high;
+    return fd < 0 ? MF_ESYS : mf__fd_high(fd);
 }
 
 int mf__pidfd_wait(int pidfd, int64_t deadline)
@@ -43,4 +37,9 @@ int mf__pidfd_wait(int pidfd, int64_t deadline)
                                                                               : MF_ETIMEOUT;
     }
     return n < 0 ? MF_EINTR : MF_ETIMEOUT;
+}
+
+bool mf__pidfd_send(int pidfd, int signal)
+{
+    return syscall(SYS_pidfd_send_signal, pidfd, signal, NULL, 0) == 0;
 }

@@ -4,6 +4,7 @@
 #ifndef MF_PIDFD_H
 #define MF_PIDFD_H
 
+#include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>
 
@@ -13,5 +14,8 @@ int mf__pidfd_open(pid_t pid);
 
 /* Sleeps until the process has ended, or the deadline. 0, MF_ETIMEOUT or MF_EINTR. */
 int mf__pidfd_wait(int pidfd, int64_t deadline);
+
+/* Sends a signal: to that process or to nobody. False: it was not sent. */
+bool mf__pidfd_send(int pidfd, int signal);
 
 #endif

@@ -6,6 +6,8 @@
 #include <errno.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 
 /* A worker that ends by itself before it is ready will do so again: three in a row are enough. One
  * that is killed by SIGKILL was perhaps in the way of somebody who kills at random. */
@@ -19,11 +21,41 @@
 /* --- starting -----------------------------------------------------------------------------------
  */
 
+/* All that a worker has of the pool, as bytes: its creator's memory may be out of its reach. The
+ * queues are in the arena, which everybody has at the same place. */
+struct mf_seed {
+    mf_queue *tasks, *news;
+    struct mf_pool_hooks hooks;
+    uint32_t max_tasks;
+    bool has_data;
+    _Alignas(16) char data[];
+};
+
+int mf__crew_prepare(mf_pool *pool)
+{
+    const struct mf_pool_options *o = &pool->options;
+    pool->seed_size = sizeof *pool->seed + o->data_size;
+    pool->seed = calloc(1, pool->seed_size);
+    if (!pool->seed)
+        return MF_ENOMEM;
+    pool->seed->tasks = pool->tasks;
+    pool->seed->news = pool->news;
+    pool->seed->hooks = o->hooks;
+    pool->seed->max_tasks = o->max_tasks_per_child;
+    pool->seed->has_data = o->data != NULL;
+    if (o->data_size)
+        memcpy(pool->seed->data, o->data, o->data_size);
+    return 0;
+}
+
 static int worker_main(mf_runtime *rt, void *arg)
 {
-    mf_pool *pool = arg;
-    pool->rt = rt;
-    return pool->options.hooks.worker_main(rt, pool, pool->options.hooks.arg);
+    struct mf_seed *seed = arg;
+    mf_pool own = {.rt = rt,
+                   .options = {.hooks = seed->hooks, .max_tasks_per_child = seed->max_tasks},
+                   .tasks = seed->tasks,
+                   .news = seed->news};
+    return seed->hooks.worker_main(rt, &own, seed->has_data ? seed->data : seed->hooks.arg);
 }
 
 static int start_member(mf_pool *pool, uint32_t i)
@@ -32,7 +64,9 @@ static int start_member(mf_pool *pool, uint32_t i)
     const struct mf_pool_options *o = &pool->options;
     snprintf(name, sizeof name, "%s-%u", o->name, i + 1);
     const struct mf_start start = {.main = worker_main,
-                                   .arg = pool,
+                                   .data = pool->seed,
+                                   .data_size = pool->seed_size,
+                                   .by_zygote = o->by_zygote,
                                    .name = name,
                                    .handles = o->handles,
                                    .handle_count = o->handle_count + 2,

@@ -7,6 +7,9 @@
 
 #include "pool_state.h"
 
+/* Once, when the pool has its queues: makes what every worker gets. 0 or MF_ENOMEM. */
+int mf__crew_prepare(mf_pool *pool);
+
 /* Starts the workers that are missing and wanted. The first error, or 0. */
 int mf__crew_fill(mf_pool *pool);
 

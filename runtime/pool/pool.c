@@ -79,6 +79,9 @@ int mf_pool_new(mf_runtime *rt, const struct mf_pool_options *options, mf_pool *
     if (rc == 0) {
         pool->handles[0] = mf__object_handle(rt, pool->tasks);
         pool->handles[1] = mf__object_handle(rt, pool->news);
+        rc = mf__crew_prepare(pool);
+    }
+    if (rc == 0) {
         rc = mf__crew_fill(pool);
         MF_CRASH("pool.new.filled");
     }
@@ -144,6 +147,7 @@ void mf_pool_free(mf_pool *pool)
     mf__message_free(pool->rt, &pool->broken);
     unlist(pool);
     free(pool->members);
+    free(pool->seed);
     free(pool->jobs);
     free(pool);
 }

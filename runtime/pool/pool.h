@@ -34,7 +34,8 @@ struct mf_failure {
 };
 
 struct mf_pool_hooks {
-    /* In a new worker: never returns into the creator's code; calls mf__worker_loop. */
+    /* In a new worker: never returns into the creator's code; calls mf__worker_loop. Its pool is
+     * good for mf__pool_worker and mf__pool_tell_broken, and for nothing else. */
     int (*worker_main)(mf_runtime *rt, mf_pool *pool, void *arg);
     /* Of mf_worker; with arg as its ctx. In the workers, or in the creator with processes = 0. */
     void (*run)(void *arg, struct mf_task *t);
@@ -53,6 +54,11 @@ struct mf_pool_options {
     const uint64_t *handles;      /* objects that workers hold from the start */
     uint32_t handle_count;        /* at most MF_POOL_HANDLES; MF_ELIMIT */
     struct mf_pool_hooks hooks;
+    /* Workers are made by the zygote, where there is one (mf_start.by_zygote); not NULL: instead of
+     * hooks.arg, worker_main gets a copy of these bytes. The pool keeps a copy of its own. */
+    bool by_zygote;
+    const void *data;
+    size_t data_size;
 };
 
 enum mf_pool_state { MF_POOL_OPEN, MF_POOL_CLOSED, MF_POOL_BROKEN, MF_POOL_TERMINATED };

@@ -48,6 +48,8 @@ struct mf_pool {
     enum mf_pool_state state;
 
     struct mf_member *members; /* options.processes of them */
+    struct mf_seed *seed;      /* what a new worker gets */
+    size_t seed_size;
     uint32_t stillborn;        /* how suspicious the workers' ends before they were ready are */
     int last_status;
     uint32_t refusals; /* looks in a row at which no worker was there and none could be started */

@@ -12,13 +12,13 @@
 #include "queue.h"
 #include "slot.h"
 #include "wait.h"
+#include "zygote.h"
 
 #include <errno.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -71,6 +71,7 @@ void mf_close(mf_runtime *rt)
         return;
     if (mf__alive(rt) == 0)
         mf_process_leave(rt, true);
+    mf_zygote_close(rt);
     free_list(rt, &rt->children);
     free_list(rt, &rt->ended);
     mf__arena_leave(rt, 0);
@@ -80,8 +81,8 @@ void mf_close(mf_runtime *rt)
 /* --- start --------------------------------------------------------------------------------------
  */
 
-static _Noreturn void run_child(mf_runtime *rt, const struct mf_start *start, uint32_t slot,
-                                uint64_t taken)
+_Noreturn void mf__process_run(mf_runtime *rt, const struct mf_start *start, uint32_t slot,
+                               uint64_t taken)
 {
     MF_CRASH("process.child.forked");
     if (mf__arena_adopt(rt, slot, taken) < 0)
@@ -89,7 +90,8 @@ static _Noreturn void run_child(mf_runtime *rt, const struct mf_start *start, ui
     MF_CRASH("process.child.entered");
     if (start->name)
         snprintf(rt->self->name, sizeof rt->self->name, "%s", start->name);
-    mf_process_exit(rt, start->main(rt, start->arg));
+    void *arg = start->data ? (void *)(uintptr_t)start->data : start->arg;
+    mf_process_exit(rt, start->main(rt, arg));
 }
 
 static mf_process *new_process(mf_runtime *rt, pid_t pid, uint32_t slot, bool is_daemon,
@@ -129,10 +131,12 @@ int mf_process_start(mf_runtime *rt, const struct mf_start *start, mf_process **
     }
     uint64_t taken = atomic_load(&mf__slot_at(rt, slot)->state);
     MF_CRASH("process.start.holding");
-    pid_t pid = mf__fork(start->keep_fds, start->keep_fd_count, start->keep_stdin);
+    pid_t pid = start->by_zygote ? mf__zygote_fork(rt, start, slot, taken) : 0;
+    if (pid == 0)
+        pid = mf__fork(start->keep_fds, start->keep_fd_count, start->keep_stdin);
     if (pid == 0) {
         free(p);
-        run_child(rt, start, slot, taken);
+        mf__process_run(rt, start, slot, taken);
     }
     if (pid < 0) {
         int e = errno;
@@ -340,7 +344,7 @@ static bool has_its_pid(const mf_process *p)
 
 static void send_one(mf_process *p, int signal)
 {
-    if (p->pidfd >= 0 && syscall(SYS_pidfd_send_signal, p->pidfd, signal, NULL, 0) == 0)
+    if (p->pidfd >= 0 && mf__pidfd_send(p->pidfd, signal))
         return;
     if (has_its_pid(p)) /* no pidfd, or a filter of system calls forbids to use it so */
         kill(p->pid, signal);
@@ -501,6 +505,7 @@ int mf__process_leave(mf_runtime *rt, bool now, int64_t deadline)
             return rc;
         free_if_forgotten(rt, p);
     }
+    mf_zygote_close(rt);
     return 0;
 }
 

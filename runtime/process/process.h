@@ -34,6 +34,10 @@ void mf_close(mf_runtime *rt);
  * MF_ENOMEM, MF_ESYS (fork failed: errno tells why), MF_EFORKED: nothing was started. */
 int mf_process_start(mf_runtime *rt, const struct mf_start *start, mf_process **ret_p);
 
+/* The life of a child, in it. */
+_Noreturn void mf__process_run(mf_runtime *rt, const struct mf_start *start, uint32_t slot,
+                               uint64_t taken);
+
 /* Waits for the child's end and reaps it. 0, MF_ETIMEOUT (deadline of clock.h; 0 does not wait) or
  * MF_EINTR. Its death is settled when 0 is returned. Again and again on an ended child: 0.
  * MF_EDEADLOCK when the deadline is MF_FOREVER and it would come to that: see deadlock.h. */

@@ -3,6 +3,7 @@
 
 #include "crash.h"
 #include "wait.h"
+#include "zygote.h"
 
 #include <signal.h>
 #include <string.h>
@@ -100,6 +101,42 @@ static void children(struct scene *s)
     mf_process_signal(b, SIGKILL);
     join(s, a);
     join(s, b);
+}
+
+static int live_as_sibling(mf_runtime *rt, void *arg)
+{
+    return live(rt, *(struct scene **)arg);
+}
+
+static mf_process *sibling(struct scene *s, int (*main)(mf_runtime *rt, void *arg))
+{
+    mf_process *p;
+    const uint64_t handles[] = {mf__object_handle(s->rt, s->q), mf__object_handle(s->rt, s->lock)};
+    const struct mf_start start = {.main = main,
+                                   .handles = handles,
+                                   .handle_count = 2,
+                                   .by_zygote = true,
+                                   .data = &s,
+                                   .data_size = sizeof s};
+    return mf_process_start(s->rt, &start, &p) < 0 ? NULL : p;
+}
+
+/* As children, which a zygote makes; or the victim itself when that has been killed. */
+static void siblings(struct scene *s)
+{
+    char text[100];
+    if (mf_zygote_open(s->rt, NULL, NULL, text, sizeof text) < 0)
+        return;
+    atomic_fetch_add(&s->page->deaths, 2);
+    mf_process *a = sibling(s, live_as_sibling);
+    mf_process *b = sibling(s, wait_for_the_end);
+    if (b)
+        mf_process_signal(b, SIGKILL);
+    if (a)
+        join(s, a);
+    if (b)
+        join(s, b);
+    mf_zygote_close(s->rt);
 }
 
 /* In each of them somebody else has to repair something of another kind. */
@@ -246,6 +283,7 @@ const struct primitive life_primitives[] = {
     {.name = "queues", .act = queues},
     {.name = "memory", .act = memory},
     {.name = "children", .act = children},
+    {.name = "siblings", .act = siblings},
     {.name = "heirs", .act = inherit},
     {.name = "question and answer", .prepare = start_answerer, .act = ask},
     {.name = "creator", .act = create},

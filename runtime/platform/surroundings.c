@@ -1,0 +1,120 @@
+/* surroundings.c - what a process has of the world, as bytes: see surroundings.h. */
+#include "surroundings.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+extern char **environ;
+
+static uint64_t bit(int signal)
+{
+    return UINT64_C(1) << (signal - 1);
+}
+
+static uint64_t ignored_signals(void)
+{
+    uint64_t ignored = 0;
+    struct sigaction a;
+    for (int s = 1; s < NSIG && s <= 64; s++)
+        if (sigaction(s, NULL, &a) == 0 && a.sa_handler == SIG_IGN && s != SIGCHLD)
+            ignored |= bit(s);
+    return ignored;
+}
+
+static mode_t umask_of_status(void)
+{
+    unsigned mask = 022;
+    char line[128];
+    FILE *f = fopen("/proc/self/status", "re");
+    while (f && fgets(line, sizeof line, f) && sscanf(line, "Umask: %o", &mask) != 1)
+        ;
+    if (f)
+        fclose(f);
+    return (mode_t)mask;
+}
+
+/* It can only be read by changing it, which another thread would notice. */
+static mode_t read_umask(void)
+{
+    struct stat threads;
+    if (stat("/proc/self/task", &threads) != 0 || threads.st_nlink > 3)
+        return umask_of_status();
+    mode_t mask = umask(077);
+    umask(mask);
+    return mask;
+}
+
+void mf__surroundings_take(struct mf_surroundings *s)
+{
+    memset(s, 0, sizeof *s); /* compared as bytes */
+    pthread_sigmask(SIG_SETMASK, NULL, &s->mask);
+    s->ignored = ignored_signals();
+    s->has_cpus = sched_getaffinity(0, sizeof s->cpus, &s->cpus) == 0;
+    s->umask = read_umask();
+    s->group = getpgrp();
+    errno = 0;
+    s->nice = getpriority(PRIO_PROCESS, 0);
+    for (int i = 0; i < RLIM_NLIMITS; i++)
+        getrlimit((__rlimit_resource_t)i, &s->limits[i]);
+}
+
+void mf__surroundings_apply(const struct mf_surroundings *s, const struct mf_surroundings *own)
+{
+    for (int i = 1; i < NSIG && i <= 64; i++)
+        if ((s->ignored ^ own->ignored) & bit(i))
+            signal(i, s->ignored & bit(i) ? SIG_IGN : SIG_DFL);
+    if (s->has_cpus)
+        sched_setaffinity(0, sizeof s->cpus, &s->cpus);
+    if (s->umask != own->umask)
+        umask(s->umask);
+    if (s->group != own->group)
+        setpgid(0, s->group);
+    if (s->nice != own->nice)
+        setpriority(PRIO_PROCESS, 0, s->nice);
+    for (int i = 0; i < RLIM_NLIMITS; i++)
+        if (memcmp(&s->limits[i], &own->limits[i], sizeof own->limits[i]) != 0)
+            setrlimit((__rlimit_resource_t)i, &s->limits[i]);
+    pthread_sigmask(SIG_SETMASK, &s->mask, NULL);
+}
+
+void mf__identity_take(struct mf_identity *id)
+{
+    *id = (struct mf_identity){.uid = getuid(),
+                               .euid = geteuid(),
+                               .gid = getgid(),
+                               .egid = getegid(),
+                               .session = getsid(0),
+                               .seccomp = prctl(PR_GET_SECCOMP),
+                               .no_new_privileges = prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0)};
+}
+
+bool mf__identity_is_same(const struct mf_identity *a, const struct mf_identity *b)
+{
+    return a->uid == b->uid && a->euid == b->euid && a->gid == b->gid && a->egid == b->egid &&
+           a->session == b->session && a->seccomp == b->seccomp &&
+           a->no_new_privileges == b->no_new_privileges;
+}
+
+size_t mf__environment_take(char *bytes, size_t room)
+{
+    size_t size = 0;
+    for (char **at = environ; at && *at; at++) {
+        size_t n = strlen(*at) + 1;
+        if (size + n <= room)
+            memcpy(bytes + size, *at, n);
+        size += n;
+    }
+    return size;
+}
+
+void mf__environment_apply(char *bytes, size_t size)
+{
+    clearenv();
+    for (size_t at = 0; at < size; at += strlen(bytes + at) + 1)
+        putenv(bytes + at);
+}

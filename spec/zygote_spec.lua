@@ -1,0 +1,266 @@
+-- The start method "zygote": what its children have, and that its death harms nobody. How it works
+-- is tested in runtime/process/test/zygote_test.c.
+
+local audit = require "spec.support.audit"
+local mp = require "moonfork"
+local run = require "spec.support.run"
+
+audit.install(before_each, after_each)
+
+-- A script that must print `expected`, and nothing on stderr.
+local function check(text, expected)
+    local result = run.script(text)
+    assert.equal("", result.err)
+    assert.equal(expected, result.out)
+    assert.equal(0, result.status)
+end
+
+describe("a process that a zygote makes", function()
+    it("gets its target, upvalues and arguments, and gives results, errors and statuses", function()
+        check([[
+            local mp = require "moonfork"
+            mp.set_start_method("zygote")
+            local seven = { 7 }
+            local p = mp.spawn(function(a, b)
+                return a .. b, seven[1], nil, mp.current_process().name
+            end, "x", "y")
+            print(p:get())
+            p:join()
+            print(p.exitcode)
+            local bad = mp.Process{ target = function() mp.current_process() os.exit(3) end }
+            bad:start()
+            bad:join()
+            print(bad.exitcode)
+            local killed = mp.spawn(function() while true do end end)
+            killed:kill()
+            killed:join()
+            print(killed.exitcode, #mp.active_children())
+        ]], "xy\t7\tnil\tProcess-1\n0\n3\n-9\t0\n")
+    end)
+
+    it("gets a megabyte, and queues that were made later than the zygote", function()
+        check([[
+            local mp = require "moonfork"
+            mp.set_start_method("zygote")
+            local q, long = mp.Queue(), ("0123456789"):rep(100000)
+            mp.spawn(function(text) q:put(text:reverse()) end, long)
+            print(q:get() == long:reverse())
+        ]], "true\n")
+    end)
+
+    it("has the working folder, paths and arg of the time of its start", function()
+        check([[
+            local mp = require "moonfork"
+            mp.set_start_method("zygote")
+            require "lfs".chdir("/proc")
+            package.path = package.path .. ";here"
+            arg[1] = "changed"
+            print(mp.spawn(function()
+                return require "lfs".currentdir(), package.path:match(";here$"), arg[1],
+                    io.read("a")
+            end):get())
+        ]], "/proc\t;here\tchanged\t\n")
+    end)
+
+    it("writes to what is open at the time of its start", function()
+        local file = os.tmpname()
+        finally(function()
+            os.remove(file)
+        end)
+        check(([[
+            local mp = require "moonfork"
+            mp.set_start_method("zygote")
+            io.stdout:setvbuf("no")
+            io.write("before ")
+            local keep = io.open(%q, "w")
+            local fd
+            for n in require "lfs".dir("/proc/self/fd") do
+                local to = require "lfs".symlinkattributes("/proc/self/fd/" .. n, "target")
+                fd = to == %q and tonumber(n) or fd
+            end
+            local p = mp.Process{ keep_fds = { fd }, target = function()
+                io.open("/proc/self/fd/" .. fd, "w"):write("kept")
+                print("in the child")
+            end }
+            p:start()
+            p:join()
+            print(p.exitcode, io.open(%q):read("a"))
+        ]]):format(file, file, file), "before in the child\n0\tkept\n")
+    end)
+
+    it("has other random numbers than its siblings", function()
+        check([[
+            local mp = require "moonfork"
+            mp.set_start_method("zygote")
+            local seen, n = {}, 0
+            for _ = 1, 5 do
+                local number = mp.spawn(function() return math.random(0) end):get()
+                n, seen[number] = n + (seen[number] and 0 or 1), true
+            end
+            print(n)
+        ]], "5\n")
+    end)
+
+    -- The tables in which the kernel has a process's pages: their copy is what makes a fork slow.
+    it("does not carry the weight of its creator's memory", function()
+        check([[
+            local mp = require "moonfork"
+            mp.set_start_method("zygote")
+            local function weight()
+                return tonumber(io.open("/proc/self/status"):read("a"):match("VmPTE:%s+(%d+)"))
+            end
+            local light = mp.spawn(weight):get()
+            local load = {}
+            for i = 1, 300000 do load[i] = ("x"):rep(100) .. i end
+            local forked = mp.Process{ target = weight, start = "fork" }
+            forked:start()
+            print(mp.spawn(weight):get() <= light + 8, forked:get() > light + 50)
+        ]], "true\ttrue\n")
+    end)
+end)
+
+describe("a pool whose workers a zygote makes", function()
+    it("works, with an initializer, and replaces workers that die", function()
+        check([[
+            local mp = require "moonfork"
+            local pool <close> = mp.Pool{ processes = 2, start = "zygote", maxtasksperchild = 3,
+                initializer = function(n) base = n end, initargs = { 100 } }
+            print(table.concat(pool:map(function(x) return base + x end, { 1, 2, 3, 4, 5, 6, 7, 8 },
+                { chunksize = 1 }), " "))
+            local killed = pool:submit(function()
+                os.execute("kill -KILL " .. mp.current_process().pid)
+                while true do end
+            end)
+            print(select(2, pcall(killed.get, killed)).kind)
+            print(pool:apply(function() return base end))
+        ]], "101 102 103 104 105 106 107 108\ndied\n100\n")
+    end)
+end)
+
+describe("modules for a zygote", function()
+    local folder
+
+    before_each(function()
+        folder = os.tmpname()
+        os.remove(folder)
+        require "lfs".mkdir(folder)
+        local f <close> = assert(io.open(folder .. "/spec_loaded.lua", "w"))
+        f:write([[
+            local mp = require "moonfork"
+            local pid = io.open("/proc/self/stat"):read("n")
+            return { pid = pid, uses = function() local q = mp.Queue() q:put(4) return q:get() end }
+        ]])
+    end)
+
+    after_each(function()
+        os.remove(folder .. "/spec_loaded.lua")
+        os.remove(folder)
+    end)
+
+    local function script(text)
+        return ("package.path = %q .. package.path\n"):format(folder .. "/?.lua;") .. text
+    end
+
+    it("are loaded once, before the first child", function()
+        check(script [[
+            local mp = require "moonfork"
+            mp.set_start_method("zygote", { preload = { "spec_loaded" } })
+            local function where()
+                local m = require "spec_loaded"
+                return m.pid, mp.current_process().pid, m.uses()
+            end
+            local a, own, four = mp.spawn(where):get()
+            local b = mp.spawn(where):get()
+            print(a == b, a ~= own, four)
+        ]], "true\ttrue\t4\n")
+    end)
+
+    it("tell why they cannot be loaded", function()
+        check(script [[
+            local mp = require "moonfork"
+            local _, message = pcall(mp.set_start_method, "zygote", { preload = { "no_such" } })
+            print(message:match("^[^\n]*"))
+            package.preload.uses = function() mp.Queue() end
+            print(select(2, pcall(mp.set_start_method, "zygote", { preload = { "uses" } }))
+                :match("a module that the zygote loads beforehand cannot make or use queues"))
+            mp.set_start_method("zygote")
+            print(mp.spawn(function() return "fine" end):get())
+        ]], "cannot make the zygote: module 'no_such' not found:\n" ..
+            "a module that the zygote loads beforehand cannot make or use queues\nfine\n")
+    end)
+end)
+
+describe("the start method", function()
+    it("is fork, until it is set", function()
+        check([[
+            local mp = require "moonfork"
+            print(mp.get_start_method())
+            mp.set_start_method("zygote")
+            print(mp.get_start_method())
+            print(mp.spawn(function() return mp.get_start_method() end):get()) -- a process's own
+            mp.set_start_method("fork")
+            print(mp.get_start_method())
+        ]], "fork\nzygote\nfork\nfork\n")
+    end)
+
+    it("is checked", function()
+        local function message(f, ...)
+            return select(2, pcall(f, ...))
+        end
+        assert.matches('bad argument #1 to .*"fork" or "zygote" expected, got "zygot"',
+            message(mp.set_start_method, "zygot"))
+        assert.matches("bad argument #2 to .*only the method \"zygote\" loads modules beforehand",
+            message(mp.set_start_method, "fork", { preload = { "x" } }))
+        assert.matches("preload: a list of names of modules expected",
+            message(mp.set_start_method, "zygote", { preload = "x" }))
+        assert.matches("preload: a list of names of modules expected",
+            message(mp.set_start_method, "zygote", { preload = { 1 } }))
+        assert.matches("unknown option 'reload', did you mean 'preload'",
+            message(mp.set_start_method, "zygote", { reload = {} }))
+        assert.matches('start: "fork" or "zygote" expected, got boolean',
+            message(mp.Process, { target = print, start = true }))
+        assert.matches("option 'start' is 'fork' or 'zygote'",
+            message(mp.Pool, { processes = 1, start = "spawn" }))
+    end)
+end)
+
+describe("a zygote that dies", function()
+    it("leaves its children alive, and its creator able to start others", function()
+        check([[
+            local mp = require "moonfork"
+            local go, answer = mp.Queue(), mp.Queue()
+            mp.set_start_method("zygote")
+            local function children()
+                local pid = io.open("/proc/self/stat"):read("n")
+                local list = {}
+                local text = io.open(("/proc/self/task/%d/children"):format(pid)):read("a")
+                for n in text:gmatch("%d+") do list[#list + 1] = tonumber(n) end
+                return list
+            end
+            local zygote = children()[1]
+            local early = mp.spawn(function() go:get() answer:put("early") end)
+            os.execute("kill -KILL " .. zygote)
+            print(mp.spawn(function() return "late" end):get())
+            go:put(true)
+            print(answer:get())
+            early:join()
+            print(early.exitcode, #children())
+        ]], "late\nearly\n0\t0\n")
+    end)
+
+    it("with its creator leaves nobody behind", function()
+        local result = run.script [[
+            local mp = require "moonfork"
+            mp.set_start_method("zygote")
+            local q = mp.Queue()
+            mp.spawn(function() q:put(mp.current_process().pid) while true do end end)
+            io.write(q:get())
+            io.flush()
+            os.execute("kill -KILL " .. mp.current_process().pid)
+        ]]
+        local pid = assert(result.out:match("%d+"))
+        audit.eventually(function()
+            return not io.open("/proc/" .. pid .. "/stat")
+        end)
+    end)
+end)
