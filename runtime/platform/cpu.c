@@ -144,3 +144,19 @@ void mf__cpu_unpin(const cpu_set_t *old)
     memset(&all, 0xff, sizeof all);
     sched_setaffinity(0, sizeof all, &all);
 }
+
+void mf__cpu_step(unsigned steps)
+{
+    cpu_set_t all, one;
+    int cpu = sched_getcpu();
+    if (cpu < 0 || sched_getaffinity(0, sizeof all, &all) != 0 || !CPU_ISSET((size_t)cpu, &all))
+        return;
+    for (steps %= (unsigned)CPU_COUNT(&all); steps; steps--)
+        do
+            cpu = (cpu + 1) % CPU_SETSIZE;
+        while (!CPU_ISSET((size_t)cpu, &all));
+    CPU_ZERO(&one);
+    CPU_SET((size_t)cpu, &one);
+    if (sched_setaffinity(0, sizeof one, &one) == 0)
+        mf__cpu_unpin(&all);
+}

@@ -20,4 +20,8 @@ int mf__cpu_pin(cpu_set_t *ret_old);
 /* Gives the calling thread the mask that mf__cpu_pin took away. */
 void mf__cpu_unpin(const cpu_set_t *old);
 
+/* Moves the calling thread to the processor so many steps behind the one it runs on, of those that
+ * it may use. It may run on all of them again afterwards. */
+void mf__cpu_step(unsigned steps);
+
 #endif

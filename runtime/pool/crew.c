@@ -1,6 +1,7 @@
 /* crew.c - the workers of a pool: starting, watching, settling, ending: see crew.h. */
 #include "crew.h"
 
+#include "cpu.h"
 #include "crash.h"
 
 #include <errno.h>
@@ -27,6 +28,7 @@ struct mf_seed {
     mf_queue *tasks, *news;
     struct mf_pool_hooks hooks;
     uint32_t max_tasks;
+    uint32_t place; /* of the worker among the others, from 1 */
     bool has_data;
     _Alignas(16) char data[];
 };
@@ -55,6 +57,9 @@ static int worker_main(mf_runtime *rt, void *arg)
                    .options = {.hooks = seed->hooks, .max_tasks_per_child = seed->max_tasks},
                    .tasks = seed->tasks,
                    .news = seed->news};
+    /* It was made where its creator runs. Two that answer each other in turn never run at once
+     * there, and so the system would see no reason to move one. */
+    mf__cpu_step(seed->place);
     return seed->hooks.worker_main(rt, &own, seed->has_data ? seed->data : seed->hooks.arg);
 }
 
@@ -71,6 +76,7 @@ static int start_member(mf_pool *pool, uint32_t i)
                                    .handles = o->handles,
                                    .handle_count = o->handle_count + 2,
                                    .daemon = true};
+    pool->seed->place = i + 1;
     pool->members[i] = (struct mf_member){0};
     return mf_process_start(pool->rt, &start, &pool->members[i].p);
 }
