@@ -413,7 +413,7 @@ function moonfork.time() end
 function moonfork.getpid() end
 
 ---How processes and workers are made from now on. "fork": this process is copied, which takes
----longer the more memory it has. "zygote": a small process makes them, which is forked at the first
+---longer the more memory it has; a zygote that was there is ended. "zygote": a small process makes them, which is forked at the first
 ---call, so call it at the beginning of the script, before it loads its data. Where the zygote cannot
 ---(it was killed; user, session or system call filter have changed), this process forks.
 ---@param method "fork"|"zygote"

@@ -4,6 +4,7 @@
 #include "module.h"
 #include "zygote.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -33,12 +34,14 @@ struct preload {
 };
 
 /* In the zygote, before it makes children: requires the modules in the state that they will have.
- * Argument: the names. */
+ * Argument: the preload. */
 static int require_all(lua_State *L)
 {
-    for (lua_Integer i = 1; lua_geti(L, 1, i) != LUA_TNIL; i++) {
+    const struct preload *p = lua_touserdata(L, 1);
+    for (lua_Integer i = 1; lua_rawgeti(p->L, p->list, i) == LUA_TSTRING; i++) {
         lua_getglobal(L, "require");
-        lua_insert(L, -2);
+        lua_pushstring(L, lua_tostring(p->L, -1));
+        lua_pop(p->L, 1);
         lua_call(L, 1, 0);
     }
     return 0;
@@ -46,21 +49,17 @@ static int require_all(lua_State *L)
 
 static int preload(void *arg, char *text, size_t room)
 {
-    const struct preload *p = arg;
+    struct preload *p = arg;
     lua_State *ready = p->ready;
     if (!p->list)
         return 0;
     lua_pushcfunction(ready, require_all);
-    lua_newtable(ready);
-    for (lua_Integer i = 1; lua_geti(p->L, p->list, i) == LUA_TSTRING; i++) {
-        lua_pushstring(ready, lua_tostring(p->L, -1));
-        lua_rawseti(ready, -2, i);
-    }
-    if (lua_pcall(ready, 1, 0, 0) != LUA_OK) {
-        snprintf(text, room, "%s", luaL_tolstring(ready, -1, NULL));
-        return -1;
-    }
-    return 0;
+    lua_pushlightuserdata(ready, p);
+    if (lua_pcall(ready, 1, 0, 0) == LUA_OK)
+        return 0;
+    const char *message = lua_tostring(ready, -1);
+    snprintf(text, room, "%s", message ? message : "a module has raised an error that is no text");
+    return -1;
 }
 
 /* Modules may require moonfork, which is opened here: the zygote is no process of the family. */
@@ -83,7 +82,7 @@ static void make_zygote(lua_State *L, mf_lua *lua, int list)
     if (rc == MF_EZYGOTE)
         luaL_error(L, "cannot make the zygote: %s", text);
     if (rc < 0)
-        mf__lua_raise(L, rc, "cannot make the zygote");
+        luaL_error(L, "cannot make the zygote: %s", mf__lua_error_text(rc, errno));
     lua->in_zygote = lua->made_ready;
 }
 
@@ -135,8 +134,9 @@ static int set_start_method(lua_State *L)
                       "ask for it first");
     if (by_zygote && !lua->zygote_made)
         make_zygote(L, lua, list);
-    lua->zygote_made |= by_zygote;
-    lua->by_zygote = by_zygote;
+    if (!by_zygote)
+        mf_zygote_close(lua->rt);
+    lua->zygote_made = lua->by_zygote = by_zygote;
     return 0;
 }
 

@@ -60,7 +60,8 @@ void mf__surroundings_take(struct mf_surroundings *s)
     errno = 0;
     s->nice = getpriority(PRIO_PROCESS, 0);
     for (int i = 0; i < RLIM_NLIMITS; i++)
-        getrlimit((__rlimit_resource_t)i, &s->limits[i]);
+        if (getrlimit((__rlimit_resource_t)i, &s->limits[i]) != 0)
+            s->limits[i] = (struct rlimit){1, 0}; /* which nobody lets us set */
 }
 
 void mf__surroundings_apply(const struct mf_surroundings *s, const struct mf_surroundings *own)

@@ -53,7 +53,10 @@ static _Noreturn void live(mf_runtime *rt, int socket, int (*prepare)(void *, ch
         hello.status = prepare(arg, hello.text, sizeof hello.text);
     }
     MF_CRASH("zygote.prepared");
-    if (send(socket, &hello, sizeof hello, MSG_NOSIGNAL) != sizeof hello || hello.status != 0)
+    ssize_t n;
+    while ((n = send(socket, &hello, sizeof hello, MSG_NOSIGNAL)) < 0 && errno == EINTR)
+        ;
+    if (n != sizeof hello || hello.status != 0)
         _exit(0);
     mf__zygote_serve(rt, socket);
 }
@@ -80,9 +83,11 @@ static ssize_t receive(const struct mf_zygote *z, void *bytes, size_t room, int6
         if (deadline != MF_FOREVER && left <= 0)
             return 0;
         int span = deadline == MF_FOREVER ? -1 : (int)(left / MF_MSEC) + 1;
-        int n = poll(&p, 1, span);
-        if (n > 0)
-            return recv(z->socket, bytes, room, 0);
+        if (poll(&p, 1, span) <= 0)
+            continue;
+        ssize_t n = recv(z->socket, bytes, room, 0);
+        if (n >= 0 || errno != EINTR)
+            return n;
     }
 }
 
@@ -156,10 +161,13 @@ int mf_zygote_open(mf_runtime *rt, int (*prepare)(void *arg, char *text, size_t 
         free(z);
         return rc;
     }
-    if (receive(z, &hello, sizeof hello, MF_FOREVER) != sizeof hello || hello.status != 0) {
+    ssize_t n = receive(z, &hello, sizeof hello, MF_FOREVER);
+    if (n != sizeof hello || hello.status != 0) {
+        int error = errno;
         snprintf(text, room, "%s", hello.text);
         bury(z);
-        return MF_EZYGOTE;
+        errno = error;
+        return n < 0 ? MF_ESYS : MF_EZYGOTE;
     }
     rt->zygote = z;
     return 0;

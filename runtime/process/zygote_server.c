@@ -99,8 +99,6 @@ static void place_standard(const struct server *s, size_t *at)
             dup2(next_fd(s, at), fd);
         else
             close(fd);
-    if (!s->request.keep_stdin && mf__fd_null(0) < 0)
-        _exit(127);
 }
 
 /* Each to its number, by way of numbers that none of them is to have. */
@@ -118,6 +116,8 @@ static void place_kept(const struct server *s, size_t *at)
         if (moved[i] < 0 || dup3(moved[i], numbers[i], r->kept[i] & 1 ? O_CLOEXEC : 0) < 0)
             _exit(127);
     mf__fd_close_all(numbers, r->kept_count);
+    if (!r->keep_stdin && mf__fd_null(0) < 0)
+        _exit(127);
 }
 
 /* Never returns. What stands behind the request is this process's own copy, and stays. */

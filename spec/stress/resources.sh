@@ -41,7 +41,7 @@ cc -std=gnu11 -D_GNU_SOURCE -O1 -fPIC -shared -Wall -Wextra -Werror \
 
 # --- The jobs: NAME, and a command that prints as allocations.lua does. ----------------------------
 
-scenarios="codec queue pipe lock process ending pool lazy workers shared local"
+scenarios="codec queue pipe lock process ending zygote pool lazy workers shared local"
 
 list_jobs() {
     for scenario in $scenarios; do
@@ -94,6 +94,15 @@ sched_setaffinity process EINVAL EPERM
 clock_nanosleep ending EINTR
 kill ending ESRCH EPERM
 write ending EINTR EAGAIN ENOSPC EPIPE EIO
+socketpair zygote EMFILE ENFILE ENOMEM
+sendmsg zygote EINTR ENOMEM ETOOMANYREFS
+recvmsg zygote EINTR ENOMEM
+sendto zygote EINTR ENOMEM
+recvfrom zygote EINTR ENOMEM
+poll zygote EINTR ENOMEM
+fcntl zygote EMFILE
+fchdir zygote ENOENT EACCES
+prlimit64 zygote EINVAL
 END
 }
 

@@ -45,7 +45,8 @@ function M.refusal(e)
     elseif type(e) == "table" and (ENDS[e.kind] or e.kind == "timeout" or e.code)
         or text:find("cannot be started: ", 1, true) and not text:find("a system call", 1, true)
         or text:find("cannot open moonfork: ", 1, true)
-        or text:find("cannot start a process: ", 1, true) or text:find("memory", 1, true) then
+        or text:find("cannot start a process: ", 1, true)
+        or text:find("cannot make the zygote: ", 1, true) or text:find("memory", 1, true) then
         return nil
     end
     return "not a clean failure: " .. text

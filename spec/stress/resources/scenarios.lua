@@ -4,8 +4,8 @@
 --
 -- Used by the runners of spec/stress/resources.sh.
 
-local M = { names = { "codec", "queue", "pipe", "lock", "process", "ending", "pool", "lazy",
-    "workers", "shared", "local" } }
+local M = { names = { "codec", "queue", "pipe", "lock", "process", "ending", "zygote", "pool",
+    "lazy", "workers", "shared", "local" } }
 
 local function wrong(text, ...)
     error("WRONG: " .. text:format(...), 0)
@@ -277,6 +277,24 @@ function M.process(mp)
     local text, name = q:start():get(20)
     same("grandchild of integer", text, "grandchild")
     same("middle", name, "current process")
+end
+
+function M.zygote(mp)
+    local _ <close> = setmetatable({}, { __close = function()
+        mp.set_start_method("fork")
+    end })
+    mp.set_start_method("zygote", { preload = { "string" } })
+    local long = ("0123456789"):rep(5000)
+    local p <close> = mp.spawn(function(text)
+        return #text, mp.get_start_method()
+    end, long)
+    local n, method = p:get(20)
+    same(50000, n, "result")
+    same("fork", method, "start method of a child")
+    local pool <close> = mp.Pool(1)
+    same(49, pool:apply(function(x)
+        return x * x
+    end, { 7 }), "square")
 end
 
 function M.ending(mp)
