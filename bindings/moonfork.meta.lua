@@ -413,9 +413,10 @@ function moonfork.time() end
 function moonfork.getpid() end
 
 ---How processes and workers are made from now on. "fork": this process is copied, which takes
----longer the more memory it has; a zygote that was there is ended. "zygote": a small process makes them, which is forked at the first
----call, so call it at the beginning of the script, before it loads its data. Where the zygote cannot
----(it was killed; user, session or system call filter have changed), this process forks.
+---longer the more memory it has; a zygote that was there is ended. "zygote": a small process makes
+---them, which is forked at the first call, so call it at the beginning of the script, before it
+---loads its data. Where the zygote cannot (it was killed; user, session or system call filter have
+---changed), this process forks.
 ---@param method "fork"|"zygote"
 ---@param options? { preload: string[] } modules that the zygote requires before it makes children
 function moonfork.set_start_method(method, options) end

@@ -50,7 +50,7 @@ struct mf_pool {
     struct mf_member *members; /* options.processes of them */
     struct mf_seed *seed;      /* what a new worker gets */
     size_t seed_size;
-    uint32_t stillborn;        /* how suspicious the workers' ends before they were ready are */
+    uint32_t stillborn; /* how suspicious the workers' ends before they were ready are */
     int last_status;
     uint32_t refusals; /* looks in a row at which no worker was there and none could be started */
     int refused, refused_errno; /* why, when that broke the pool; else 0 */
