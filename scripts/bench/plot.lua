@@ -10,7 +10,7 @@ local panel_width, plot_width, plot_height, left, top = 380, 290, 180, 70, 62
 local height = top + plot_height + 52
 
 local style = [[
-  text { font: 12px system-ui, sans-serif; fill: #424a53 }
+  text { font: 12px system-ui, sans-serif; fill: #6e7781 }
   .title { font-size: 14px; font-weight: 600 }
   .grid { stroke: #8c959f; stroke-opacity: 0.35 }
   .line { fill: none; stroke-width: 2 }
