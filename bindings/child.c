@@ -204,7 +204,7 @@ static void take_over(lua_State *L, mf_lua *lua, const uint8_t *bytes, size_t si
 /* What must not have happened before the fork. On the stack is what take_over left there. */
 static void awake(lua_State *L, mf_lua *lua)
 {
-    if (lua->config.on_state) {
+    if (lua->config.on_state && !lua->on_state_done) {
         call_on_state(L, lua);
         set_path(L, PATH, "path"); /* the parent's have what on_state adds to them */
         set_path(L, CPATH, "cpath");
@@ -372,4 +372,17 @@ void mf__lua_add_heritage(lua_State *L, const mf_lua *lua, mf_buffer *b)
         return;
     if (!mf__buffer_append(b, lua->inherit.data, lua->inherit.used))
         luaL_error(L, "not enough memory");
+}
+
+int mf__lua_prepared_values(void)
+{
+    return LEGACY;
+}
+
+void mf__lua_call_on_state(lua_State *L)
+{
+    mf_lua *lua = mf__lua_peek(L);
+    if (lua->config.on_state)
+        call_on_state(L, lua);
+    lua->on_state_done = true;
 }

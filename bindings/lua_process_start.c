@@ -248,6 +248,7 @@ static void start(lua_State *L, mf_lua *lua, struct process *s)
     job.target = target.bytes;
     job.target_size = target.size;
     how.handles = push_handles(L, &job, &how.handle_count);
+    how.by_zygote = how.by_zygote && mf__lua_zygote_fits(lua);
     if (how.by_zygote)
         pack(L, lua, &job, &how);
     mf__lua_process_set_running(L, 1, s, true); /* before: it may raise */

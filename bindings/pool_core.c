@@ -83,7 +83,7 @@ static int core_new(lua_State *L)
                                 MF_POOL_HANDLES);
     mf__lua_prepare(L, lua);
     lua_getfield(L, 1, "start");
-    bool by_zygote = mf__lua_start_method(L, lua, -1);
+    bool by_zygote = mf__lua_start_method(L, lua, -1) && mf__lua_zygote_fits(lua);
     lua_pop(L, 1);
     mf__pool_worker_pack(L, core, by_zygote, &lua->scratch);
     const struct mf_pool_options options = {.processes = (uint32_t)field_integer(L, "processes"),

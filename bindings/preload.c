@@ -10,7 +10,7 @@ static int load_sent(lua_State *L)
 {
     size_t size;
     const char *bytes = lua_tolstring(L, lua_upvalueindex(1), &size);
-    mf_codec *codec = mf__lua(L)->codec;
+    mf_codec *codec = mf__lua_peek(L)->codec; /* the zygote may be who loads */
     int n = mf__decode(L, codec, (const uint8_t *)bytes, size);
     if (n < 0)
         mf__decode_raise(L, codec, n);
@@ -39,6 +39,7 @@ static void push_loader(lua_State *L)
         lua_getupvalue(L, -1, 1);
     } else if (function && !lua_getupvalue(L, -1, 1)) {
         lua_pushinteger(L, (lua_Integer)(intptr_t)function);
+        mf__lua_peek(L)->loaders += (uint64_t)(uintptr_t)function;
     } else if (function || !lua_isfunction(L, -1)) {
         lua_pushnil(L);
     } else {
@@ -53,6 +54,7 @@ static void push_loader(lua_State *L)
 void mf__preload_push(lua_State *L)
 {
     luaL_checkstack(L, LUA_MINSTACK, NULL);
+    mf__lua_peek(L)->loaders = 0;
     lua_newtable(L);
     int table = lua_gettop(L);
     luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_PRELOAD_TABLE);

@@ -13,8 +13,10 @@
 
 void mf__lua_check_start_method(lua_State *L, int idx, int arg, const char *what)
 {
-    const char *name = lua_type(L, idx) == LUA_TSTRING ? lua_tostring(L, idx) : NULL;
-    if (lua_isnil(L, idx) || (name && (strcmp(name, "fork") == 0 || strcmp(name, "zygote") == 0)))
+    size_t size;
+    const char *name = lua_type(L, idx) == LUA_TSTRING ? lua_tolstring(L, idx, &size) : NULL;
+    bool known = name && (strcmp(name, "fork") == 0 || strcmp(name, "zygote") == 0);
+    if (lua_isnil(L, idx) || (known && strlen(name) == size))
         return;
     if (name)
         lua_pushfstring(L, "%s\"fork\" or \"zygote\" expected, got \"%s\"", what, name);
@@ -27,63 +29,97 @@ void mf__lua_check_start_method(lua_State *L, int idx, int arg, const char *what
 /* --- making the zygote --------------------------------------------------------------------------
  */
 
-struct preload {
-    lua_State *ready;
-    lua_State *L; /* the creator's, with the list of modules at `list`, or 0 */
-    int list;
-};
-
 /* In the zygote, before it makes children: requires the modules in the state that they will have.
- * Argument: the preload. */
+ * Arguments: their names. */
 static int require_all(lua_State *L)
 {
-    const struct preload *p = lua_touserdata(L, 1);
-    for (lua_Integer i = 1; lua_rawgeti(p->L, p->list, i) == LUA_TSTRING; i++) {
+    int n = lua_gettop(L);
+    mf__lua_call_on_state(L);
+    for (int i = 1; i <= n; i++) {
         lua_getglobal(L, "require");
-        lua_pushstring(L, lua_tostring(p->L, -1));
-        lua_pop(p->L, 1);
+        lua_pushvalue(L, i);
         lua_call(L, 1, 0);
     }
     return 0;
 }
 
+/* On the state's stack is the call of require_all, if there are modules. */
 static int preload(void *arg, char *text, size_t room)
 {
-    struct preload *p = arg;
-    lua_State *ready = p->ready;
-    if (!p->list)
+    lua_State *ready = arg;
+    int n = lua_gettop(ready) - mf__lua_prepared_values();
+    if (n == 0)
         return 0;
-    lua_pushcfunction(ready, require_all);
-    lua_pushlightuserdata(ready, p);
-    if (lua_pcall(ready, 1, 0, 0) == LUA_OK)
+    if (lua_pcall(ready, n - 1, 0, 0) == LUA_OK) {
+        lua_gc(ready, LUA_GCCOLLECT); /* files that nobody has closed, for one */
         return 0;
+    }
     const char *message = lua_tostring(ready, -1);
     snprintf(text, room, "%s", message ? message : "a module has raised an error that is no text");
     return -1;
 }
 
-/* Modules may require moonfork, which is opened here: the zygote is no process of the family. */
-static void open_in(lua_State *L, lua_State *ready)
+/* Protected, in the prepared state; arguments: the state of the creator, which has the list of
+ * names on top. Modules may require moonfork, which is opened here: the zygote is no process of the
+ * family. */
+static int set_up(lua_State *L)
 {
-    lua_pushcfunction(ready, luaopen_moonfork);
-    if (lua_pcall(ready, 0, 0, 0) != LUA_OK)
-        luaL_error(L, "cannot make the zygote: %s", lua_tostring(ready, -1));
+    lua_State *creator = lua_touserdata(L, 1);
+    int n = (int)lua_rawlen(creator, -1);
+    lua_settop(L, 0);
+    luaopen_moonfork(L);
+    lua_settop(L, 0);
+    luaL_checkstack(L, n + 1, "preload: too many modules");
+    lua_pushcfunction(L, require_all);
+    for (int i = 1; i <= n; i++) {
+        lua_rawgeti(creator, -1, i);
+        lua_pushstring(L, lua_tostring(creator, -1));
+        lua_pop(creator, 1);
+    }
+    return n + 1;
+}
+
+/* What set_up has left is not for children that are forked. */
+static void clear_up(mf_lua *lua)
+{
+    if (lua->ready)
+        lua_settop(lua->ready, mf__lua_prepared_values());
+}
+
+static int open_zygote(mf_lua *lua, char *text, size_t room)
+{
+    int rc = mf_zygote_open(lua->rt, preload, lua->ready, text, room), error = errno;
+    clear_up(lua);
+    errno = error;
+    return rc;
 }
 
 /* The list of modules stands at `list`, or there is none: 0. */
 static void make_zygote(lua_State *L, mf_lua *lua, int list)
 {
     char text[1000] = "";
-    mf__lua_prepare(L, lua);
-    if (list)
-        open_in(L, lua->ready);
-    struct preload p = {.ready = lua->ready, .L = L, .list = list};
-    int rc = mf_zygote_open(lua->rt, preload, &p, text, sizeof text);
+    int rc;
+    do {
+        mf__lua_prepare(L, lua);
+        if (list) {
+            lua_pushvalue(L, list);
+            lua_pushcfunction(lua->ready, set_up);
+            lua_pushlightuserdata(lua->ready, L);
+            if (lua_pcall(lua->ready, 1, LUA_MULTRET, 0) != LUA_OK) {
+                snprintf(text, sizeof text, "%s", lua_tostring(lua->ready, -1));
+                clear_up(lua);
+                luaL_error(L, "cannot make the zygote: %s", text);
+            }
+            lua_pop(L, 1);
+        }
+        rc = open_zygote(lua, text, sizeof text);
+    } while (mf__lua_again(L, rc));
     if (rc == MF_EZYGOTE)
         luaL_error(L, "cannot make the zygote: %s", text);
     if (rc < 0)
         luaL_error(L, "cannot make the zygote: %s", mf__lua_error_text(rc, errno));
     lua->in_zygote = lua->made_ready;
+    lua->loaders_in_zygote = lua->loaders;
 }
 
 bool mf__lua_start_method(lua_State *L, mf_lua *lua, int idx)
@@ -95,19 +131,24 @@ bool mf__lua_start_method(lua_State *L, mf_lua *lua, int idx)
     return by_zygote;
 }
 
+bool mf__lua_zygote_fits(const mf_lua *lua)
+{
+    return lua->loaders == lua->loaders_in_zygote;
+}
+
 /* --- functions ----------------------------------------------------------------------------------
  */
 
 static void check_modules(lua_State *L, int list)
 {
-    if (!lua_istable(L, list))
-        luaL_argerror(L, 2, "preload: a list of names of modules expected");
-    for (lua_Integer i = 1; lua_geti(L, list, i) != LUA_TNIL; i++) {
-        if (lua_type(L, -1) != LUA_TSTRING)
-            luaL_argerror(L, 2, "preload: a list of names of modules expected");
+    bool fine = lua_istable(L, list);
+    lua_Integer n = fine ? (lua_Integer)lua_rawlen(L, list) : 0;
+    for (lua_Integer i = 1; i <= n && fine; i++) {
+        fine = lua_rawgeti(L, list, i) == LUA_TSTRING;
         lua_pop(L, 1);
     }
-    lua_pop(L, 1);
+    if (!fine)
+        luaL_argerror(L, 2, "preload: a list of names of modules expected");
 }
 
 /* set_start_method(method, { preload = names }) */
@@ -123,7 +164,7 @@ static int set_start_method(lua_State *L)
         mf__lua_check_options(L, 2, options);
         if (lua_getfield(L, 2, "preload") != LUA_TNIL) {
             check_modules(L, lua_gettop(L));
-            list = lua_gettop(L);
+            list = lua_rawlen(L, -1) > 0 ? lua_gettop(L) : 0;
         }
     }
     if (list && !by_zygote)

@@ -14,4 +14,8 @@ void mf__lua_check_start_method(lua_State *L, int idx, int arg, const char *what
  * none yet: raises when it cannot be made. */
 bool mf__lua_start_method(lua_State *L, mf_lua *lua, int idx);
 
+/* After mf__lua_prepare: false when there are C loaders in package.preload now that the zygote may
+ * not have in its memory, so that this child has to be forked. */
+bool mf__lua_zygote_fits(const mf_lua *lua);
+
 #endif

@@ -28,23 +28,26 @@ struct mf_lua {
     mf_codec *codec; /* of this state; the codec's registry table keeps it */
     lua_State *L;    /* the main thread */
     mf_lua_config config;
-    mf_buffer scratch;     /* a message that was just made: until anything of Lua is called */
-    mf_buffer inherit;     /* what a child takes over of this state: see mf__lua_prepare */
-    lua_State *ready;      /* the state of the next child, or NULL: the same */
-    uint32_t made_ready;   /* how often one was made */
-    uint32_t in_zygote;    /* that number, of the one that the zygote has */
-    bool by_zygote;        /* the start method: see start_method.h */
-    bool zygote_made;      /* perhaps it is dead by now */
-    const void *known[4];  /* queues' userdata that were checked lately: see lua_queue.c */
-    struct parcel *parcel; /* of transfer.c, ready to own a message */
-    bool opened;           /* the host's on_state was called, in the first process */
-    bool child;            /* this process was started by moonfork */
-    bool daemon;           /* ... as a daemon */
-    bool left;             /* mf_lua_leave was called: nothing more can be started */
-    const char *name;      /* of this process, "MainProcess" in the first; the state keeps it */
-    int parent_pid;        /* who started it; 0 in the first */
-    uint32_t named;        /* processes that were given a number as their name */
-    bool reports;          /* see debug.h */
+    mf_buffer scratch;          /* a message that was just made: until anything of Lua is called */
+    mf_buffer inherit;          /* what a child takes over of this state: see mf__lua_prepare */
+    lua_State *ready;           /* the state of the next child, or NULL: the same */
+    uint32_t made_ready;        /* how often one was made */
+    uint32_t in_zygote;         /* that number, of the one that the zygote has */
+    uint64_t loaders;           /* a sum of the addresses of C loaders that a child takes over */
+    uint64_t loaders_in_zygote; /* ... of those that the zygote's children do */
+    bool on_state_done;         /* in the zygote, for all its children */
+    bool by_zygote;             /* the start method: see start_method.h */
+    bool zygote_made;           /* perhaps it is dead by now */
+    const void *known[4];       /* queues' userdata that were checked lately: see lua_queue.c */
+    struct parcel *parcel;      /* of transfer.c, ready to own a message */
+    bool opened;                /* the host's on_state was called, in the first process */
+    bool child;                 /* this process was started by moonfork */
+    bool daemon;                /* ... as a daemon */
+    bool left;                  /* mf_lua_leave was called: nothing more can be started */
+    const char *name; /* of this process, "MainProcess" in the first; the state keeps it */
+    int parent_pid;   /* who started it; 0 in the first */
+    uint32_t named;   /* processes that were given a number as their name */
+    bool reports;     /* see debug.h */
     int64_t reported_since, next_report;
     bool exiting;                              /* os.exit closes the state of this child */
     void (*on_exit)(lua_State *L, int status); /* see mf__lua_on_exit */
@@ -187,6 +190,12 @@ void mf__lua_encode_error(lua_State *L, mf_lua *lua, mf_buffer *out);
  * child of mf__lua_run_child has a copy of the last one, so a pool may call it once. Raises for
  * want of memory. Uses lua->scratch. */
 void mf__lua_prepare(lua_State *L, mf_lua *lua);
+
+/* How many values stand on that state's stack. */
+int mf__lua_prepared_values(void);
+
+/* In it: calls the host's on_state, once for the zygote and all its children. */
+void mf__lua_call_on_state(lua_State *L);
 
 /* Frees that state, if there is one. */
 void mf__lua_unprepare(mf_lua *lua);

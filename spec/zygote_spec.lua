@@ -175,18 +175,49 @@ describe("modules for a zygote", function()
         ]], "true\ttrue\t4\n")
     end)
 
+    it("print once what they print", function()
+        check(script [[
+            local mp = require "moonfork"
+            package.preload.talks = function() print("loading") io.write("on, ") end
+            mp.set_start_method("zygote", { preload = { "talks" } })
+            mp.spawn(function() io.write("a ") end):join()
+            mp.spawn(function() io.write("b\n") end):join()
+        ]], "loading\non, a b\n")
+    end)
+
+    it("are not asked for what was loaded later", function()
+        check([[
+            local mp = require "moonfork"
+            mp.set_start_method("zygote")
+            local path = assert(package.searchpath("lfs", package.cpath))
+            package.preload.later = assert(package.loadlib(path, "luaopen_lfs"))
+            print(mp.spawn(function() return type(require "later".currentdir()) end):get())
+        ]], "string\n")
+    end)
+
     it("tell why they cannot be loaded", function()
         check(script [[
             local mp = require "moonfork"
             local _, message = pcall(mp.set_start_method, "zygote", { preload = { "no_such" } })
             print(message:match("^[^\n]*"))
-            package.preload.uses = function() mp.Queue() end
-            print(select(2, pcall(mp.set_start_method, "zygote", { preload = { "uses" } }))
-                :match("a module that the zygote loads beforehand cannot make or use queues"))
-            mp.set_start_method("zygote")
-            print(mp.spawn(function() return "fine" end):get())
+            local function why(name)
+                return select(2, pcall(mp.set_start_method, "zygote", { preload = { name } }))
+            end
+            package.preload.fine = function() return { fine = "fine" } end
+            package.preload.uses = function() require "moonfork".Queue() end
+            package.preload.opens = function() return io.open("/dev/null") end
+            package.preload.raises = function() error {} end
+            print(why "uses":match("a module that the zygote loads .* make or use queues"))
+            print(why "opens":match("what it has loaded has left a file open"))
+            print(why "raises":match("a module has raised an error that is no text"))
+            local names = { "fine" }
+            for i = 2, 3000 do names[i] = "string" end
+            mp.set_start_method("zygote", { preload = names })
+            print(mp.spawn(function() return require "fine".fine end):get())
         ]], "cannot make the zygote: module 'no_such' not found:\n" ..
-            "a module that the zygote loads beforehand cannot make or use queues\nfine\n")
+            "a module that the zygote loads beforehand cannot make or use queues\n" ..
+            "what it has loaded has left a file open\n" ..
+            "a module has raised an error that is no text\nfine\n")
     end)
 end)
 

@@ -124,15 +124,17 @@ void mf_process_exit(mf_runtime *rt, int status) __attribute__((noreturn));
  * A fork takes longer the more memory the process has, and copies the locks of its other threads as
  * they are. A zygote is a small process, forked early, that makes the children from then on. They
  * are children of this process all the same, with its working folder, environment, descriptors 0 to
- * 2, limits, umask, signal mask and ignored signals as they are at the start. User, session and
- * filters of system calls must not have changed meanwhile: then, or when the zygote was killed,
- * this process forks itself.
+ * 2, limits, umask, signal mask and ignored signals as they are at the start. Users, groups,
+ * capabilities, session, root folder and filters of system calls must not have changed meanwhile:
+ * then, or when the zygote was killed, this process forks itself. Not seen are changes of
+ * namespaces and of Landlock rules.
  */
 
 /* Makes the zygote of this process, unless there is one: call it before there are threads, or much
  * memory. In it `prepare` (may be NULL) runs first; what it makes, all children have. It gives 0,
  * or -1 with its reason in text. Blocks until that is done. 0; MF_EZYGOTE with the reason in text:
- * prepare has failed, or the kernel cannot do it; MF_ENOMEM, MF_ESYS, MF_EFORKED. */
+ * prepare has failed, or has left files open or threads running, or the kernel cannot do it;
+ * MF_EINTR: call again; MF_ENOMEM, MF_ESYS, MF_EFORKED. */
 int mf_zygote_open(mf_runtime *rt, int (*prepare)(void *arg, char *text, size_t room), void *arg,
                    char *text, size_t room);
 

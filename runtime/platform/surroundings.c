@@ -2,11 +2,13 @@
 #include "surroundings.h"
 
 #include <errno.h>
+#include <linux/capability.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 extern char **environ;
@@ -26,16 +28,17 @@ static uint64_t ignored_signals(void)
     return ignored;
 }
 
-static mode_t umask_of_status(void)
+/* A number in /proc/self/status, or `otherwise`. */
+static unsigned of_status(const char *format, unsigned otherwise)
 {
-    unsigned mask = 022;
-    char line[128];
+    unsigned n = otherwise;
+    char line[256];
     FILE *f = fopen("/proc/self/status", "re");
-    while (f && fgets(line, sizeof line, f) && sscanf(line, "Umask: %o", &mask) != 1)
+    while (f && fgets(line, sizeof line, f) && sscanf(line, format, &n) != 1)
         ;
     if (f)
         fclose(f);
-    return (mode_t)mask;
+    return n;
 }
 
 /* It can only be read by changing it, which another thread would notice. */
@@ -43,7 +46,7 @@ static mode_t read_umask(void)
 {
     struct stat threads;
     if (stat("/proc/self/task", &threads) != 0 || threads.st_nlink > 3)
-        return umask_of_status();
+        return (mode_t)of_status("Umask: %o", 022);
     mode_t mask = umask(077);
     umask(mask);
     return mask;
@@ -83,22 +86,35 @@ void mf__surroundings_apply(const struct mf_surroundings *s, const struct mf_sur
     pthread_sigmask(SIG_SETMASK, &s->mask, NULL);
 }
 
+static uint64_t capabilities(void)
+{
+    struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
+    struct __user_cap_data_struct data[2] = {{0}};
+    syscall(SYS_capget, &header, data);
+    return (uint64_t)data[1].effective << 32 | data[0].effective;
+}
+
 void mf__identity_take(struct mf_identity *id)
 {
-    *id = (struct mf_identity){.uid = getuid(),
-                               .euid = geteuid(),
-                               .gid = getgid(),
-                               .egid = getegid(),
-                               .session = getsid(0),
-                               .seccomp = prctl(PR_GET_SECCOMP),
-                               .no_new_privileges = prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0)};
+    struct stat root = {0};
+    memset(id, 0, sizeof *id); /* compared as bytes */
+    getresuid(&id->uids[0], &id->uids[1], &id->uids[2]);
+    getresgid(&id->gids[0], &id->gids[1], &id->gids[2]);
+    id->group_count = getgroups(sizeof id->groups / sizeof *id->groups, id->groups);
+    id->session = getsid(0);
+    id->capabilities = capabilities();
+    stat("/", &root);
+    id->root_device = root.st_dev;
+    id->root = root.st_ino;
+    id->no_new_privileges = prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0);
+    id->seccomp = prctl(PR_GET_SECCOMP);
+    if (id->seccomp > 0) /* where the kernel does not count them, one more is not seen */
+        id->filters = (int)of_status("Seccomp_filters: %u", 0);
 }
 
 bool mf__identity_is_same(const struct mf_identity *a, const struct mf_identity *b)
 {
-    return a->uid == b->uid && a->euid == b->euid && a->gid == b->gid && a->egid == b->egid &&
-           a->session == b->session && a->seccomp == b->seccomp &&
-           a->no_new_privileges == b->no_new_privileges;
+    return memcmp(a, b, sizeof *a) == 0;
 }
 
 size_t mf__environment_take(char *bytes, size_t room)
@@ -115,7 +131,14 @@ size_t mf__environment_take(char *bytes, size_t room)
 
 void mf__environment_apply(char *bytes, size_t size)
 {
-    clearenv();
+    size_t n = 0, i = 0;
     for (size_t at = 0; at < size; at += strlen(bytes + at) + 1)
-        putenv(bytes + at);
+        n++;
+    char **list = malloc((n + 1) * sizeof *list);
+    if (!list)
+        _exit(127);
+    for (size_t at = 0; at < size; at += strlen(bytes + at) + 1)
+        list[i++] = bytes + at;
+    list[n] = NULL;
+    environ = list;
 }

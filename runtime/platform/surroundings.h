@@ -33,10 +33,14 @@ void mf__surroundings_apply(const struct mf_surroundings *s, const struct mf_sur
 
 /* What cannot be given to another process afterwards. */
 struct mf_identity {
-    uid_t uid, euid;
-    gid_t gid, egid;
+    uid_t uids[3];
+    gid_t gids[3], groups[32];
+    int group_count;
     pid_t session;
-    int seccomp, no_new_privileges;
+    uint64_t capabilities; /* those that are in force */
+    dev_t root_device;
+    ino_t root;
+    int seccomp, filters, no_new_privileges;
 };
 
 void mf__identity_take(struct mf_identity *id);

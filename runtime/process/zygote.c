@@ -18,11 +18,12 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/uio.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define PATIENCE MF_SECOND
+#define PATIENCE (5 * MF_SECOND) /* a busy machine may need it */
 
 struct mf_zygote {
     pid_t pid;
@@ -36,23 +37,50 @@ struct mf_zygote {
 /* --- birth and end ------------------------------------------------------------------------------
  */
 
+/* A descriptor that `prepare` has left open, or -1: no child would have it. */
+static int left_open(int socket)
+{
+    for (int fd = 3; fd < 1024; fd++)
+        if (fd != socket && fcntl(fd, F_GETFD) >= 0)
+            return fd;
+    return -1;
+}
+
+/* What can be wrong with this zygote: -1, with the reason. */
+static int examine(int socket, char *text, size_t room)
+{
+    struct mf_sibling sibling;
+    struct stat threads;
+    int fd = left_open(socket);
+    if (!mf__sibling_prepare(&sibling))
+        snprintf(text, room, "this kernel cannot make siblings of a process");
+    else if (fd >= 0)
+        snprintf(text, room,
+                 "what it has loaded has left a file open (descriptor %d): no child would have it; "
+                 "open it in a function that a task calls",
+                 fd);
+    else if (stat("/proc/self/task", &threads) == 0 && threads.st_nlink > 3)
+        snprintf(text, room, "what it has loaded has started a thread, which no child would have");
+    else
+        return 0;
+    return -1;
+}
+
 static _Noreturn void live(mf_runtime *rt, int socket, int (*prepare)(void *, char *, size_t),
                            void *arg)
 {
     struct mf_zygote_greeting hello = {0};
     sigset_t all;
+    if (prepare)
+        hello.status = prepare(arg, hello.text, sizeof hello.text);
+    fflush(NULL); /* each child would write it */
+    if (hello.status == 0)
+        hello.status = examine(socket, hello.text, sizeof hello.text);
+    MF_CRASH("zygote.prepared");
     sigfillset(&all);
-    sigprocmask(SIG_SETMASK, &all, NULL); /* it ends with its creator, and by nothing else */
+    sigprocmask(SIG_SETMASK, &all, NULL); /* from now on it ends with its creator, only */
     for (int fd = 0; fd < 3; fd++)
         mf__fd_null(fd); /* the creator may close its own, and be heard */
-    struct mf_sibling sibling;
-    if (!mf__sibling_prepare(&sibling)) {
-        hello.status = -1;
-        snprintf(hello.text, sizeof hello.text, "this kernel cannot make siblings of a process");
-    } else if (prepare) {
-        hello.status = prepare(arg, hello.text, sizeof hello.text);
-    }
-    MF_CRASH("zygote.prepared");
     ssize_t n;
     while ((n = send(socket, &hello, sizeof hello, MSG_NOSIGNAL)) < 0 && errno == EINTR)
         ;
@@ -74,20 +102,20 @@ static void bury(struct mf_zygote *z)
     free(z);
 }
 
-/* The kernel sends what there is, or the end of the file; 0 at the deadline. */
+/* A message, 0 at its end or at the deadline, or -1: EINTR only if the deadline is MF_FOREVER. */
 static ssize_t receive(const struct mf_zygote *z, void *bytes, size_t room, int64_t deadline)
 {
     struct pollfd p = {.fd = z->socket, .events = POLLIN};
     for (;;) {
         int64_t left = deadline - mf__now();
-        if (deadline != MF_FOREVER && left <= 0)
-            return 0;
-        int span = deadline == MF_FOREVER ? -1 : (int)(left / MF_MSEC) + 1;
-        if (poll(&p, 1, span) <= 0)
-            continue;
-        ssize_t n = recv(z->socket, bytes, room, 0);
-        if (n >= 0 || errno != EINTR)
+        int span = deadline == MF_FOREVER ? -1 : left > 0 ? (int)(left / MF_MSEC) + 1 : 0;
+        int n = poll(&p, 1, span);
+        if (n > 0)
+            return recv(z->socket, bytes, room, 0);
+        if (n < 0 && deadline == MF_FOREVER)
             return n;
+        if (left <= 0) /* looked once more: it may be this process that has stood still */
+            return 0;
     }
 }
 
@@ -128,15 +156,17 @@ static int fork_zygote(mf_runtime *rt, struct mf_zygote *z, int (*prepare)(void 
     z->pid = mf__fork(&ends[1], 1, false);
     if (z->pid == 0)
         live(rt, ends[1], prepare, arg);
+    z->pidfd = z->pid > 0 ? mf__pidfd_open(z->pid) : -1;
     int error = errno;
     close(ends[1]);
     z->socket = ends[0];
-    z->pidfd = z->pid > 0 ? mf__pidfd_open(z->pid) : -1;
     if (z->pidfd >= 0)
         return 0;
-    close(ends[0]); /* a zygote that was made ends with it */
-    if (z->pid > 0)
+    close(ends[0]);
+    if (z->pid > 0) { /* not reaped: it is no other process */
+        kill(z->pid, SIGKILL);
         waitpid(z->pid, NULL, 0);
+    }
     errno = error;
     return MF_ESYS;
 }
@@ -167,7 +197,7 @@ int mf_zygote_open(mf_runtime *rt, int (*prepare)(void *arg, char *text, size_t 
         snprintf(text, room, "%s", hello.text);
         bury(z);
         errno = error;
-        return n < 0 ? MF_ESYS : MF_EZYGOTE;
+        return n >= 0 ? MF_EZYGOTE : error == EINTR ? MF_EINTR : MF_ESYS;
     }
     rt->zygote = z;
     return 0;
@@ -200,13 +230,14 @@ static void add_fd(struct sending *s, int fd)
     s->fds[s->fd_count++] = fd;
 }
 
-static void add_fds(struct sending *s, const struct mf_start *start)
+/* False: the working folder cannot be opened, for want of descriptors, say. */
+static bool add_fds(struct sending *s, const struct mf_start *start)
 {
     struct mf_zygote_request *r = s->request;
     s->folder = mf__fd_high(open(".", O_PATH | O_DIRECTORY | O_CLOEXEC));
-    r->has_folder = s->folder >= 0;
-    if (r->has_folder)
-        add_fd(s, s->folder);
+    if (s->folder < 0)
+        return false;
+    add_fd(s, s->folder);
     for (int fd = 0; fd < 3; fd++)
         if (fcntl(fd, F_GETFD) >= 0) {
             r->standard |= (uint8_t)(1u << fd);
@@ -219,6 +250,7 @@ static void add_fds(struct sending *s, const struct mf_start *start)
         r->kept[r->kept_count++] = fd << 1 | (flags & FD_CLOEXEC ? 1 : 0);
         add_fd(s, fd);
     }
+    return true;
 }
 
 /* Sends a message, with descriptors or without. False: the zygote is gone, or does not read. */
@@ -283,36 +315,49 @@ static char *put_behind(const struct mf_zygote *z, const struct mf_start *start,
     return behind;
 }
 
-/* 0; -1 with errno: the system refused; 1: the zygote does not answer. */
-static int ask(struct mf_zygote *z, const struct mf_start *start, struct mf_zygote_request *r)
+/* Is that what fork would have answered too? Else it is this zygote that is refused. */
+static bool is_shortage(int error)
+{
+    return error == EAGAIN || error == ENOMEM;
+}
+
+enum answer { MADE, REFUSED, NOT_MADE, SILENT };
+
+/* Of the zygote, or why it was not asked: REFUSED with errno, NOT_MADE where it cannot do it. */
+static enum answer ask(struct mf_zygote *z, const struct mf_start *start,
+                       struct mf_zygote_request *r)
 {
     struct mf_zygote_answer answer;
     struct sending s = {.request = r};
+    if (!add_fds(&s, start))
+        return NOT_MADE;
     char *behind = put_behind(z, start, r);
+    mf__surroundings_take(&r->around);
+    bool sent = behind && send_all(z, &s, behind);
+    close(s.folder);
+    free(behind);
     if (!behind) {
         errno = ENOMEM;
-        return -1;
+        return REFUSED;
     }
-    mf__surroundings_take(&r->around);
-    add_fds(&s, start);
-    bool sent = send_all(z, &s, behind);
-    free(behind);
-    if (s.folder >= 0)
-        close(s.folder);
     MF_CRASH("zygote.start.sent");
     if (!sent || receive(z, &answer, sizeof answer, mf__now() + PATIENCE) != sizeof answer)
-        return 1;
+        return SILENT;
     MF_CRASH("zygote.start.answered");
     errno = answer.error;
-    return answer.error ? -1 : 0;
+    return !answer.error ? MADE : is_shortage(answer.error) ? REFUSED : SILENT;
 }
 
 /* Can it make the child that a fork would make? */
 static bool is_fit(const struct mf_zygote *z, const struct mf_start *start)
 {
     struct mf_identity now;
+    int highest = 0;
+    for (size_t i = 0; i < start->keep_fd_count; i++)
+        highest = start->keep_fds[i] > highest ? start->keep_fds[i] : highest;
     mf__identity_take(&now);
-    return start->keep_fd_count <= MF_ZYGOTE_KEPT && mf__identity_is_same(&now, &z->identity);
+    return start->keep_fd_count <= MF_ZYGOTE_KEPT && highest < MF_ZYGOTE_HIGHEST &&
+           mf__identity_is_same(&now, &z->identity);
 }
 
 pid_t mf__zygote_fork(mf_runtime *rt, const struct mf_start *start, uint32_t slot, uint64_t taken)
@@ -327,10 +372,13 @@ pid_t mf__zygote_fork(mf_runtime *rt, const struct mf_start *start, uint32_t slo
                                     .cpu = sched_getcpu(),
                                     .keep_stdin = start->keep_stdin};
     fflush(NULL); /* as at a fork: what was written before comes before what the child writes */
-    int rc = ask(z, start, r), error = errno;
-    if (rc > 0)
+    enum answer answer = ask(z, start, r);
+    int error = errno;
+    if (answer == NOT_MADE)
+        return 0;
+    if (answer == SILENT)
         mf_zygote_close(rt); /* from here on it makes nothing more */
     pid_t pid = atomic_load(&mf__slot_at(rt, slot)->pid);
     errno = error;
-    return rc < 0 ? -1 : pid;
+    return answer == REFUSED ? -1 : pid;
 }

@@ -9,6 +9,7 @@
 #include "surroundings.h"
 
 enum {
+    MF_ZYGOTE_HIGHEST = 512,  /* the numbers of these are below it */
     MF_ZYGOTE_KEPT = 128,     /* descriptors to be kept, at most */
     MF_ZYGOTE_PIECE = 1 << 15 /* bytes behind the request that go in one message with it, or each */
 };

@@ -128,7 +128,7 @@ static _Noreturn void be_child(const struct server *s)
     if (prctl(PR_SET_PDEATHSIG, SIGKILL) != 0 || getppid() != s->creator)
         _exit(127);
     MF_CRASH("zygote.child.cloned");
-    if (r->has_folder && fchdir(next_fd(s, &at)) != 0)
+    if (fchdir(next_fd(s, &at)) != 0)
         _exit(127);
     place_standard(s, &at);
     place_kept(s, &at);
@@ -157,10 +157,21 @@ static void follow_creator(struct server *s)
     s->cpu = sched_setaffinity(0, sizeof one, &one) == 0 ? s->request.cpu : -1;
 }
 
+/* Room for all numbers that descriptors are to have; children get their creator's limit again. */
+static void raise_descriptors(void)
+{
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_NOFILE, &limit) != 0)
+        return;
+    limit.rlim_cur = limit.rlim_max;
+    setrlimit(RLIMIT_NOFILE, &limit);
+}
+
 _Noreturn void mf__zygote_serve(mf_runtime *rt, int socket)
 {
     struct server s = {.rt = rt, .socket = socket, .creator = getppid(), .cpu = -1};
     end_unless(mf__sibling_prepare(&s.sibling));
+    raise_descriptors();
     mf__surroundings_take(&s.own);
     make_room(&s, MF_ZYGOTE_PIECE);
     for (;;) {
