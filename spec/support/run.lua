@@ -123,7 +123,9 @@ end
 function M.start(text)
     local folder = M.folder()
     M.write_all(folder .. "script.lua", text)
-    local command = "ulimit -c 0; exec setsid %s %sscript.lua 2>%serr </dev/null"
+    -- Who runs the specs in the background may have these ignored, and so would the script.
+    local command = "ulimit -c 0; exec env --default-signal=HUP,INT,QUIT "
+        .. "setsid %s %sscript.lua 2>%serr </dev/null"
     local pipe = assert(io.popen(command:format(M.interpreter, folder, folder)))
     local pid = tonumber(pipe:read "l")
     started[pid] = pipe -- kept: to close it is to wait for the script
