@@ -96,8 +96,8 @@ if not is_moonfork then
         for _, call in ipairs(calls) do
             it("in " .. call[1], function()
                 local pid, finish = start(call.before .. [[
-                    print 'ready'
                     print(pcall(function()
+                        print 'ready'
                         ]] .. call.call .. [[
                     end))
                     ]] .. call.after .. [[

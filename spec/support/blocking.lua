@@ -15,6 +15,12 @@ local pool_works = [[
     assert(pool:apply(math.abs, { -3 }) == 3)
     assert(go:qsize() == 0)]]
 
+-- A task that no worker had begun is cancelled with the loop.
+local pool_takes_more = [[
+    go:put "gone on"
+    assert(pool:apply(math.abs, { -3 }) == 3)
+    assert(go:qsize() <= 1)]]
+
 local process = [[
     local go = mp.Queue()
     local p = mp.spawn(function() return go:get() end)]]
@@ -91,6 +97,8 @@ add(calls_of(pool, pool_works, {
     "pool:map(wait, { 1 })",
     "pool:starmap(wait, { { 1 } })",
     "pool:apply(wait, { 1 })",
+}))
+add(calls_of(pool, pool_takes_more, {
     "for _ in pool:imap(wait, { 1 }) do end",
     "for _ in pool:imap_unordered(wait, { 1 }) do end",
 }))
