@@ -94,10 +94,14 @@ static void bury(struct mf_zygote *z)
 {
     siginfo_t info;
     close(z->socket);
-    mf__pidfd_send(z->pidfd, SIGKILL);
+    if (z->pidfd >= 0)
+        mf__pidfd_send(z->pidfd, SIGKILL);
+    else if (waitid(P_PID, (id_t)z->pid, &info, WEXITED | WNOHANG | WNOWAIT) == 0)
+        kill(z->pid, SIGKILL); /* nobody has reaped it: it is no other process */
     while (waitid(P_PID, (id_t)z->pid, &info, WEXITED) < 0 && errno == EINTR)
         ;
-    close(z->pidfd);
+    if (z->pidfd >= 0)
+        close(z->pidfd);
     free(z->environment);
     free(z);
 }
@@ -156,17 +160,13 @@ static int fork_zygote(mf_runtime *rt, struct mf_zygote *z, int (*prepare)(void 
     z->pid = mf__fork(&ends[1], 1, false);
     if (z->pid == 0)
         live(rt, ends[1], prepare, arg);
-    z->pidfd = z->pid > 0 ? mf__pidfd_open(z->pid) : -1;
     int error = errno;
     close(ends[1]);
     z->socket = ends[0];
-    if (z->pidfd >= 0)
+    z->pidfd = z->pid > 0 ? mf__pidfd_open(z->pid) : -1; /* goes without */
+    if (z->pid > 0)
         return 0;
     close(ends[0]);
-    if (z->pid > 0) { /* not reaped: it is no other process */
-        kill(z->pid, SIGKILL);
-        waitpid(z->pid, NULL, 0);
-    }
     errno = error;
     return MF_ESYS;
 }
