@@ -14,10 +14,10 @@
  *   the zygote, before its clone  the creator sees its end, no pid in the slot, and forks itself
  *   the zygote, after its clone   the kernel has put the pid into the slot before it could be
  *                                 killed: the creator finds it there; the child is as good as any
- *   the zygote, stopped           after a second it is killed: the cases above
+ *   the zygote, stopped           after five seconds it is killed: cases above
  *   the child, at any step        as a child that was forked
  *   the creator, at any step      the zygote and the child get SIGKILL from the kernel; a child
- * that is younger than that sees that its parent is another, and ends
+ *                                 that is younger sees that its parent is another, and ends
  */
 #ifndef MF_ZYGOTE_H
 #define MF_ZYGOTE_H
