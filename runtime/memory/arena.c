@@ -124,7 +124,6 @@ int mf__arena_adopt(mf_runtime *rt, uint32_t slot, uint64_t taken)
     rt->pid = getpid();
     rt->supervisors = NULL; /* they and the list below are about the parent's children */
     rt->children = rt->ended = NULL;
-    rt->zygote = NULL;
     rt->supervising = rt->burying = false;
     rt->doomed = 0;
     *rt->token = 1;

@@ -131,10 +131,11 @@ size_t mf__environment_take(char *bytes, size_t room)
 
 void mf__environment_apply(char *bytes, size_t size)
 {
+    static char **volatile kept; /* setenv() leaves it for a list of its own: it is not lost */
     size_t n = 0, i = 0;
     for (size_t at = 0; at < size; at += strlen(bytes + at) + 1)
         n++;
-    char **list = malloc((n + 1) * sizeof *list);
+    char **list = kept = malloc((n + 1) * sizeof *list);
     if (!list)
         _exit(127);
     for (size_t at = 0; at < size; at += strlen(bytes + at) + 1)

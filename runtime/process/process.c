@@ -85,6 +85,7 @@ _Noreturn void mf__process_run(mf_runtime *rt, const struct mf_start *start, uin
                                uint64_t taken)
 {
     MF_CRASH("process.child.forked");
+    mf__zygote_forget(rt);
     if (mf__arena_adopt(rt, slot, taken) < 0)
         _exit(127);
     MF_CRASH("process.child.entered");

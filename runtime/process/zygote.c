@@ -89,6 +89,12 @@ static _Noreturn void live(mf_runtime *rt, int socket, int (*prepare)(void *, ch
     mf__zygote_serve(rt, socket);
 }
 
+static void discard(struct mf_zygote *z)
+{
+    free(z->environment);
+    free(z);
+}
+
 /* Waits for its end, which is near. */
 static void bury(struct mf_zygote *z)
 {
@@ -102,8 +108,7 @@ static void bury(struct mf_zygote *z)
         ;
     if (z->pidfd >= 0)
         close(z->pidfd);
-    free(z->environment);
-    free(z);
+    discard(z);
 }
 
 /* A message, 0 at its end or at the deadline, or -1: EINTR only if the deadline is MF_FOREVER. */
@@ -158,8 +163,10 @@ static int fork_zygote(mf_runtime *rt, struct mf_zygote *z, int (*prepare)(void 
     if (!make_socket(ends))
         return MF_ESYS;
     z->pid = mf__fork(&ends[1], 1, false);
-    if (z->pid == 0)
+    if (z->pid == 0) {
+        discard(z); /* its creator's */
         live(rt, ends[1], prepare, arg);
+    }
     int error = errno;
     close(ends[1]);
     z->socket = ends[0];
@@ -187,8 +194,7 @@ int mf_zygote_open(mf_runtime *rt, int (*prepare)(void *arg, char *text, size_t 
     mf__identity_take(&z->identity);
     int rc = fork_zygote(rt, z, prepare, arg);
     if (rc < 0) {
-        free(z->environment);
-        free(z);
+        discard(z);
         return rc;
     }
     ssize_t n = receive(z, &hello, sizeof hello, MF_FOREVER);
@@ -207,12 +213,17 @@ void mf_zygote_close(mf_runtime *rt)
 {
     struct mf_zygote *z = rt->zygote;
     rt->zygote = NULL;
-    if (z && mf__alive(rt) == 0) {
+    if (z && mf__alive(rt) == 0)
         bury(z);
-    } else if (z) { /* of the process that this one was forked from by other means */
-        free(z->environment);
-        free(z);
-    }
+    else if (z) /* of the process that this one was forked from by other means */
+        discard(z);
+}
+
+void mf__zygote_forget(mf_runtime *rt)
+{
+    if (rt->zygote)
+        discard(rt->zygote);
+    rt->zygote = NULL;
 }
 
 /* --- a request ----------------------------------------------------------------------------------

@@ -28,6 +28,9 @@ int mf_zygote_open(mf_runtime *rt, int (*prepare)(void *arg, char *text, size_t 
                    char *text, size_t room);
 void mf_zygote_close(mf_runtime *rt);
 
+/* In a child that was forked: the zygote is its parent's. */
+void mf__zygote_forget(mf_runtime *rt);
+
 /* The pid of a child that has the slot, and in which mf__process_run runs; 0: there is no zygote
  * that could make it, and nothing was done; -1 with errno: the system refused. */
 pid_t mf__zygote_fork(mf_runtime *rt, const struct mf_start *start, uint32_t slot, uint64_t taken);
