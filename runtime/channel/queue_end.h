@@ -9,6 +9,7 @@
 #include "object.h"
 #include "queue.h"
 #include "slot.h"
+#include "spin.h"
 #include "wait.h"
 
 struct body {

@@ -141,7 +141,7 @@ static int get(mf_runtime *rt, mf_queue *q, struct mf_message *m, bool task, int
         rc = has_some_or_is_closed(q) ? mf__queue_try_get(rt, q, m, task, deadline) : MF_EEMPTY;
         if (rc != MF_EEMPTY || !deadline)
             break;
-        if (mf__wait_spin(rt, &q->end[PUT].at, head(q)))
+        if (mf__spin(rt, &q->end[PUT].at, head(q)))
             continue;
         rc = mf__wait_until(rt, &body(q)->not_empty, has_some_or_is_closed, q, deadline);
         if (rc < 0)

@@ -113,7 +113,7 @@ static int put(mf_runtime *rt, mf_queue *q, const struct parcel *p, int64_t dead
     begin(rt, q, PUT);
     while ((rc = try_put(rt, q, p, deadline)) == MF_EFULL && deadline) {
         struct body *b = body(q);
-        if (mf__wait_spin(rt, &q->end[GET].at, tail(q) - b->capacity))
+        if (mf__spin(rt, &q->end[GET].at, tail(q) - b->capacity))
             continue;
         rc = mf__wait_until(rt, &b->not_full, has_room_or_is_closed, q, deadline);
         if (rc < 0)

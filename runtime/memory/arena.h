@@ -128,6 +128,14 @@ struct mf_call {
     uint32_t waits, object, side, child;
 };
 
+/* What a process has learned of its waits: see spin.h. */
+struct mf_spin {
+    uint32_t limit; /* looks of a busy wait; 0: not known yet */
+    uint32_t turns; /* sleeps in a row that were ended on its own processor */
+    int64_t moved;  /* when it moved to another; 0: never */
+    int64_t rest;   /* from there to the next move, ns */
+};
+
 struct mf_runtime {
     struct mf_arena *arena;
     /* Constants of the arena, here because nobody can write them here: with these every offset and
@@ -149,7 +157,7 @@ struct mf_runtime {
     bool burying;                /* see object.c */
     uint32_t doomed;             /* see object.c */
     uint32_t deaths_seen;
-    uint32_t spin;        /* adaptive length of the busy wait: see wait.c */
+    struct mf_spin spin;
     int64_t looked;       /* when this process looked for the dead last: see wait.c */
     struct mf_call call;  /* of this process, while it is in it */
     int32_t deadlock_pid; /* of the child */

@@ -112,6 +112,12 @@ int mf__cpu_count(void)
     return n < 1 ? 1 : n;
 }
 
+int mf__cpu(void)
+{
+    int cpu = sched_getcpu();
+    return cpu < 0 ? 0 : cpu;
+}
+
 unsigned long long mf__memory_limit(void)
 {
     unsigned long long limit =

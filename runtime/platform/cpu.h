@@ -10,6 +10,9 @@
  * (v2 cpu.max and v1 cpu.cfs_quota_us, rounded up), at least 1. Reads files: some 30 us. */
 int mf__cpu_count(void);
 
+/* The processor that the calling thread runs on, or did a moment ago: no system call. */
+int mf__cpu(void);
+
 /* The bytes of memory that this process may use: the machine's, lowered to its cgroup's limit. */
 unsigned long long mf__memory_limit(void);
 

@@ -5,6 +5,7 @@
 #include "death.h"
 #include "futex.h"
 #include "slot.h"
+#include "spin.h"
 #include "unit.h"
 
 #include <errno.h>
@@ -14,12 +15,6 @@
 #define LOOK_SELDOM (1 * MF_SECOND)
 
 #define PATIENCE (50 * MF_MSEC) /* how long a waker may stand between its commit and its wake */
-
-/* Looks at the word, and pauses between two of them: each look takes the word's cache line away
- * from who writes it, so that a reader that looks all the time slows down what it waits for. */
-#define SPIN_MOST 100u /* about 30 us: what a sleep and a wake across processors cost */
-#define SPIN_LEAST 4u
-#define SPIN_PAUSES 16
 
 static void set_wait(struct mf_slot *s, const struct mf_said *w)
 {
@@ -131,6 +126,8 @@ static int sleep_on(mf_runtime *rt, struct mf_wait *w, uint32_t ticket, int64_t 
     MF_CRASH("wait.sleep.woken");
     if (watch)
         pthread_mutex_unlock(&rt->arena->watch.m);
+    if (rc == 0)
+        mf__spin_slept(rt, now, atomic_load_explicit(&w->ring, memory_order_relaxed));
     return rc == MF_ETIMEOUT && until < deadline ? SLICE_IS_OVER : rc;
 }
 
@@ -190,6 +187,7 @@ static void wake(struct mf_wait *w, int n)
     uint32_t announced = atomic_load(&w->announced);
     if (announced == atomic_load_explicit(&w->quiet, memory_order_relaxed))
         return;
+    atomic_store_explicit(&w->ring, mf__spin_ring(), memory_order_relaxed);
     atomic_fetch_add(&w->seq, 1);
     MF_CRASH("wait.wake.rung");
     if (mf__futex_wake(&w->seq, n) == 0)
@@ -210,21 +208,4 @@ void mf__wait_wake_some(struct mf_wait *w, int n)
 void mf__wait_wake_all(struct mf_wait *w)
 {
     wake(w, INT_MAX);
-}
-
-bool mf__wait_spin(mf_runtime *rt, const _Atomic uint64_t *word, uint64_t seen)
-{
-    if (rt->cpus < 2)
-        return false;
-    uint32_t limit = rt->spin ? rt->spin : SPIN_MOST;
-    for (uint32_t i = 0; i < limit; i++) {
-        for (int pause = 0; pause < SPIN_PAUSES; pause++)
-            mf__spin_pause();
-        if (atomic_load_explicit(word, memory_order_acquire) != seen) {
-            rt->spin = limit * 2 < SPIN_MOST ? limit * 2 : SPIN_MOST;
-            return true;
-        }
-    }
-    rt->spin = limit / 2 > SPIN_LEAST ? limit / 2 : SPIN_LEAST;
-    return false;
 }

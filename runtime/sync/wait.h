@@ -8,6 +8,7 @@
  * seq         waker     grows with each wake; the futex word that sleepers sleep on
  * announced   sleeper   grows before each sleep
  * quiet       waker     the value of announced at which a wake found nobody asleep
+ * ring        waker     when and where it rang last, for spin.h; nothing depends on it
  *
  * All atomics are sequentially consistent: a sleeper announces itself, then reads its condition; a
  * waker commits, then reads announced; one of the two sees the other. A sleeper draws its ticket
@@ -28,7 +29,7 @@ struct mf_wait {
     _Atomic uint32_t seq;
     _Atomic uint32_t announced;
     _Atomic uint32_t quiet;
-    uint32_t spare;
+    _Atomic uint32_t ring;
 };
 
 /* Does what is waited for hold? Reads shared memory only; cheap; without side effects. */
@@ -62,10 +63,6 @@ void mf__wait_wake_some(struct mf_wait *w, int n);
 
 /* Wakes all of them. */
 void mf__wait_wake_all(struct mf_wait *w);
-
-/* A short busy wait for *word to differ from seen, when more than one processor is there and such
- * waits have paid of late. True when it differs. Only reads. */
-bool mf__wait_spin(mf_runtime *rt, const _Atomic uint64_t *word, uint64_t seen);
 
 /* Looks for deaths, gives idle memory back to the system, and runs the supervisors of this process,
  * outside any wait. */

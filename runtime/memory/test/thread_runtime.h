@@ -32,7 +32,7 @@ static void *member_main(void *arg)
     taken = atomic_load(&mf__slot_at(&m->rt, m->slot)->state);
     m->rt.slot = m->slot;
     m->rt.self = mf__slot_at(&m->rt, m->slot);
-    m->rt.spin = 0;
+    m->rt.spin = (struct mf_spin){0};
     CHECK(mf__slot_enter(&m->rt, m->slot, taken, m->rt.pid) == 0);
     m->run(m);
     mf__arena_leave(&m->rt, 0);
