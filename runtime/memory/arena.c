@@ -1,7 +1,7 @@
 /* arena.c - reserving, entering and leaving the shared range: see arena.h. */
 #include "arena.h"
 
-#include "block.h"
+#include "class.h"
 #include "cpu.h"
 #include "crash.h"
 #include "death.h"
@@ -86,7 +86,7 @@ static void lay_out(mf_runtime *rt, size_t size, size_t budget)
         budget = mf__memory_limit() / 2;
     uint64_t allowed = budget / MF_UNIT ? budget / MF_UNIT : 1;
     mf__units_init(rt, (uint32_t)(allowed < units ? allowed : units));
-    mf__blocks_init(rt);
+    mf__classes_init(rt);
     mf__objects_init(rt);
     mf__slots_init(rt);
     mf__mutex_init(&a->watch);

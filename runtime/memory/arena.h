@@ -26,7 +26,7 @@
 
 enum {
     MF_SLOTS = 2048,     /* processes alive (or not yet reaped) at one time in a family */
-    MF_CLASSES = 38,     /* sizes of small blocks: see block.c */
+    MF_CLASSES = 38,     /* sizes of small blocks: see class.h */
     MF_UNIT = 64 * 1024, /* the grain of the unit map */
     MF_FREE_HINTS = 16,  /* runs freed last, to be used first: their pages are hot */
 };
@@ -60,6 +60,12 @@ struct mf_unit_pool {
     bool is_warm;              /* is there perhaps a free run with pages? */
 };
 
+/* Where the next look for idle slabs goes on, and not before when: see slab.h. Advice. */
+struct mf_slab_walk {
+    _Atomic uint32_t unit;
+    _Atomic int64_t next;
+};
+
 /* Two words to write as if at once: armed by one store, done again after a death. */
 struct mf_journal {
     _Atomic uint32_t armed;
@@ -84,6 +90,7 @@ struct mf_arena {
     _Atomic uint64_t serials;    /* source of numbers unique in the family */
     _Atomic uint64_t late_wakes; /* sleepers that found something at a re-check: must stay 0 */
     struct mf_mutex watch;       /* role: the one sleeper that looks for deaths often */
+    struct mf_slab_walk slab_walk;
     struct mf_unit_pool units;
     struct mf_object_pool objects;
     struct mf_class classes[MF_CLASSES];

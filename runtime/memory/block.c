@@ -1,89 +1,17 @@
 /* block.c - small and large blocks of the arena: see block.h. */
 #include "block.h"
 
+#include "class.h"
 #include "crash.h"
 #include "object.h"
 #include "slot.h"
 #include "unit.h"
 
-#define LARGEST_CLASS 36 /* 32 KiB */
-#define SLAB_UNITS 4u    /* a slab: 256 KiB */
 #define LARGE MF_RUN_LARGE
-
-/* Class c is (4 + c % 4) << (c / 4 + 4) bytes, header included: 64 80 96 112 128 160 ... 32768. */
-static uint32_t class_size(uint32_t c)
-{
-    return (4 + c % 4) << (c / 4 + 4);
-}
-
-static uint32_t class_of(size_t size)
-{
-    if (size <= 64)
-        return 0;
-    uint32_t top = 63 - (uint32_t)__builtin_clzll(size - 1); /* 2^top < size <= 2^(top+1) */
-    return (top - 6) * 4 + (uint32_t)((size - 1) >> (top - 2)) - 4 + 1;
-}
 
 static uint32_t kind_of(const struct mf_block *b)
 {
     return atomic_load_explicit(&b->tag, memory_order_relaxed) & 127;
-}
-
-void mf__blocks_init(mf_runtime *rt)
-{
-    for (int c = 0; c < MF_CLASSES; c++)
-        mf__mutex_init(&rt->arena->classes[c].lock);
-}
-
-/* The block that the class would carve next, if its slab is not used up. */
-static uint64_t frontier(const mf_runtime *rt, const struct mf_class *class, uint32_t c)
-{
-    uint64_t carved = atomic_load_explicit(&class->carve, memory_order_relaxed);
-    return mf__unit_offset(rt, (uint32_t)(carved >> 32)) +
-           (uint64_t)(uint32_t)carved * class_size(c);
-}
-
-/* Also when the word cannot be: the slab is left then. */
-static bool slab_is_used_up(const mf_runtime *rt, const struct mf_class *class, uint32_t c)
-{
-    uint64_t carved = atomic_load_explicit(&class->carve, memory_order_relaxed);
-    uint64_t end = ((uint64_t)(uint32_t)carved + 1) * class_size(c);
-    return carved == 0 || end > SLAB_UNITS * MF_UNIT || (carved >> 32) + SLAB_UNITS > rt->unit_max;
-}
-
-/* After a death inside: the class's words are each committed by one store, so the class is whole.
- * What is left is to tell whether the victim's block and run are its own or the class's. */
-static void settle(mf_runtime *rt, struct mf_class *class, uint32_t c)
-{
-    uint32_t victim = atomic_load_explicit(&class->lock.holder, memory_order_relaxed);
-    if (!victim)
-        return;
-    struct mf_slot *s = mf__slot_at(rt, victim - 1);
-    uint64_t fresh = atomic_load(&s->fresh);
-    bool is_uncarved = !slab_is_used_up(rt, class, c) && fresh == frontier(rt, class, c);
-    if (fresh && (fresh == class->free || is_uncarved))
-        mf__note(&s->fresh, 0);
-    MF_CRASH("block.settle.fresh");
-    uint32_t run = atomic_load(&s->run);
-    if (run && class->carve && class->carve >> 32 == run - 1)
-        mf__note(&s->run, 0);
-    MF_CRASH("block.settle.run");
-}
-
-static int lock_until(mf_runtime *rt, struct mf_class *class, uint32_t c, int64_t deadline)
-{
-    int rc = mf__mutex_lock(&class->lock, rt->slot, deadline);
-    if (rc == MF_OWNER_DIED) {
-        settle(rt, class, c);
-        mf__mutex_settled(&class->lock, rt->slot);
-        rc = 0;
-    }
-    return rc;
-}
-
-static void lock(mf_runtime *rt, struct mf_class *class, uint32_t c)
-{
-    lock_until(rt, class, c, MF_FOREVER);
 }
 
 void mf__block_adopt(mf_runtime *rt, struct mf_block *b, uint32_t slot)
@@ -105,70 +33,6 @@ static void settle_owner(mf_runtime *rt, struct mf_block *b, uint32_t owner)
     }
     MF_CRASH("block.take.owned");
     mf__note(&rt->self->fresh, 0);
-}
-
-/* Carves the next block of the class's slab; the slab is known to have room. */
-static struct mf_block *carve(mf_runtime *rt, struct mf_class *class, uint32_t c)
-{
-    struct mf_block *b = mf__at(rt, frontier(rt, class, c));
-    mf__note(&rt->self->fresh, mf__offset(rt, b));
-    MF_CRASH("block.carve.noted_fresh");
-    atomic_store_explicit(&b->owner, 0, memory_order_relaxed);
-    atomic_store_explicit(&b->tag, c, memory_order_relaxed);
-    MF_CRASH("block.carve.headed");
-    mf__note(&class->carve, atomic_load_explicit(&class->carve, memory_order_relaxed) + 1);
-    MF_CRASH("block.carve.carved");
-    atomic_store_explicit(&b->tag, c | MF_BLOCK_USED, memory_order_release);
-    return b;
-}
-
-/* Wipes the headers that a slab will have: a run may carry another life's bytes. */
-static void wipe(mf_runtime *rt, uint32_t unit, uint32_t c)
-{
-    uint8_t *slab = mf__at(rt, mf__unit_offset(rt, unit));
-    for (uint32_t at = 0; at + class_size(c) <= SLAB_UNITS * MF_UNIT; at += class_size(c))
-        atomic_store_explicit(&((struct mf_block *)(slab + at))->tag, 0, memory_order_relaxed);
-}
-
-/* The first free block of a class. NULL also when what is listed cannot be one: the list is lost.
- */
-static struct mf_block *first_free(const mf_runtime *rt, const struct mf_class *class, uint32_t c)
-{
-    uint64_t head = atomic_load_explicit(&class->free, memory_order_relaxed);
-    return mf__is_in_units(rt, head, class_size(c)) ? mf__block_at(rt, head) : NULL;
-}
-
-static struct mf_block *take_small(mf_runtime *rt, uint32_t c)
-{
-    struct mf_class *class = &rt->arena->classes[c];
-    lock(rt, class, c);
-    struct mf_block *b = first_free(rt, class, c);
-    if (b) {
-        mf__note(&rt->self->fresh, mf__offset(rt, b));
-        MF_CRASH("block.take.noted_fresh");
-        mf__note(&class->free, atomic_load_explicit(&b->next, memory_order_relaxed));
-        MF_CRASH("block.take.unlisted");
-        atomic_store_explicit(&b->tag, c | MF_BLOCK_USED, memory_order_relaxed);
-    } else {
-        uint32_t unit;
-        if (slab_is_used_up(rt, class, c)) {
-            if (mf__units_take(rt, SLAB_UNITS, &unit) < 0) {
-                mf__mutex_unlock(&class->lock);
-                return NULL;
-            }
-            MF_CRASH("block.slab.taken");
-            wipe(rt, unit, c);
-            MF_CRASH("block.slab.wiped");
-            mf__units_tag(rt, unit, c);
-            MF_CRASH("block.slab.tagged");
-            mf__note(&class->carve, (uint64_t)unit << 32);
-            MF_CRASH("block.slab.known");
-            mf__note(&rt->self->run, 0);
-        }
-        b = carve(rt, class, c);
-    }
-    mf__mutex_unlock(&class->lock);
-    return b;
 }
 
 static struct mf_block *take_large(mf_runtime *rt, size_t size)
@@ -194,8 +58,8 @@ struct mf_block *mf__block_new(mf_runtime *rt, size_t size, uint32_t owner)
     if (size > (size_t)1 << 40)
         return NULL;
     size += sizeof(struct mf_block);
-    struct mf_block *b =
-        size <= class_size(LARGEST_CLASS) ? take_small(rt, class_of(size)) : take_large(rt, size);
+    uint32_t c = mf__class_of(size);
+    struct mf_block *b = c < MF_CLASSES ? mf__class_take(rt, c) : take_large(rt, size);
     if (!b)
         return NULL;
     atomic_store_explicit(&b->next, 0, memory_order_relaxed);
@@ -222,20 +86,10 @@ static void give(mf_runtime *rt, struct mf_block *b)
         mf__units_give(rt, unit_of(rt, b));
         return;
     }
-    if (c > LARGEST_CLASS) { /* no block of ours */
+    if (c < MF_CLASSES)
+        mf__class_give(rt, b, c);
+    else /* no block of ours */
         mf__note(&rt->self->fresh, 0);
-        return;
-    }
-    struct mf_class *class = &rt->arena->classes[c];
-    lock(rt, class, c);
-    atomic_store_explicit(&b->tag, c, memory_order_relaxed);
-    atomic_store_explicit(&b->next, atomic_load_explicit(&class->free, memory_order_relaxed),
-                          memory_order_relaxed);
-    MF_CRASH("block.give.prepared");
-    mf__note(&class->free, mf__offset(rt, b));
-    MF_CRASH("block.give.listed");
-    mf__note(&rt->self->fresh, 0);
-    mf__mutex_unlock(&class->lock);
 }
 
 void mf__block_disown(mf_runtime *rt, struct mf_block *b)
@@ -293,8 +147,8 @@ size_t mf__block_room(const mf_runtime *rt, const struct mf_block *b)
     size_t left = rt->reserve - mf__offset(rt, b), whole = 0;
     if (c == LARGE)
         whole = (size_t)mf__units_length(rt, unit_of(rt, b)) * MF_UNIT;
-    else if (c <= LARGEST_CLASS)
-        whole = class_size(c);
+    else if (c < MF_CLASSES)
+        whole = mf__class_size(c);
     whole = whole < left ? whole : left;
     return whole > sizeof(struct mf_block) ? whole - sizeof(struct mf_block) : 0;
 }
@@ -305,10 +159,9 @@ size_t mf__block_room(const mf_runtime *rt, const struct mf_block *b)
 int mf__blocks_visit(mf_runtime *rt, int64_t deadline)
 {
     for (uint32_t c = 0; c < MF_CLASSES; c++) {
-        struct mf_class *class = &rt->arena->classes[c];
-        if (lock_until(rt, class, c, deadline) < 0)
+        if (mf__class_lock(rt, c, deadline) < 0)
             return MF_ETIMEOUT;
-        mf__mutex_unlock(&class->lock);
+        mf__class_unlock(rt, c);
     }
     return mf__units_visit(rt, deadline);
 }
@@ -334,11 +187,19 @@ static void unlink_block(mf_runtime *rt, uint64_t offset)
         mf__note(&rt->self->link, 0);
 }
 
-static void recover_block(mf_runtime *rt, struct mf_block *b)
+/* The tag first: until it says used, the owner may be any byte of an earlier life. */
+static bool is_owned(const mf_runtime *rt, const struct mf_block *b)
 {
-    /* The tag first: until it says used, the owner may be any byte of an earlier life. */
-    if (!(atomic_load_explicit(&b->tag, memory_order_acquire) & MF_BLOCK_USED) ||
-        atomic_load_explicit(&b->owner, memory_order_relaxed) != rt->slot + 1)
+    return atomic_load_explicit(&b->tag, memory_order_acquire) & MF_BLOCK_USED &&
+           atomic_load_explicit(&b->owner, memory_order_acquire) == rt->slot + 1;
+}
+
+/* A place in a run that held `tag` a moment ago. A run with a block of the dead one stays what it
+ * is; another may hold a message by now, whose bytes are no header. So the run is looked at between
+ * two looks at the header. */
+static void recover_block(mf_runtime *rt, struct mf_block *b, uint32_t unit, uint32_t tag)
+{
+    if (!is_owned(rt, b) || mf__units_tag_of(rt, unit) != tag || !is_owned(rt, b))
         return;
     unlink_block(rt, mf__offset(rt, b));
     MF_CRASH("block.recover.unlinked");
@@ -350,10 +211,10 @@ static void recover_owned(mf_runtime *rt, uint32_t unit, uint32_t n, uint32_t ta
     (void)arg;
     uint8_t *at = mf__at(rt, mf__unit_offset(rt, unit));
     if (tag == LARGE)
-        recover_block(rt, (struct mf_block *)at);
-    for (uint64_t i = 0; tag < MF_CLASSES && i + class_size(tag) <= (uint64_t)n * MF_UNIT;
-         i += class_size(tag))
-        recover_block(rt, (struct mf_block *)(at + i));
+        recover_block(rt, (struct mf_block *)at, unit, tag);
+    for (uint64_t i = 0; tag < MF_CLASSES && i + mf__class_size(tag) <= (uint64_t)n * MF_UNIT;
+         i += mf__class_size(tag))
+        recover_block(rt, (struct mf_block *)(at + i), unit, tag);
 }
 
 void mf__blocks_settle(mf_runtime *rt)
@@ -404,8 +265,8 @@ static void count_run(mf_runtime *rt, uint32_t unit, uint32_t n, uint32_t tag, v
     uint8_t *at = mf__at(rt, mf__unit_offset(rt, unit));
     if (tag == LARGE)
         count_block(arg, (struct mf_block *)at);
-    for (uint64_t i = 0; tag < MF_CLASSES && i + class_size(tag) <= (uint64_t)n * MF_UNIT;
-         i += class_size(tag))
+    for (uint64_t i = 0; tag < MF_CLASSES && i + mf__class_size(tag) <= (uint64_t)n * MF_UNIT;
+         i += mf__class_size(tag))
         count_block(arg, (struct mf_block *)(at + i));
 }
 

@@ -6,7 +6,7 @@
  * record's chain). The header is 16 bytes before the payload.
  *
  * Sizes up to 32 KiB come from slabs, in classes a quarter of a power of two apart, each with a
- * lock and a list; larger ones are runs of units. Small memory stays in its class.
+ * lock and a list (class.h); larger ones are runs of units.
  *
  * If the process dies: a block in its intent `fresh` is either still at the head of its list, or
  * nobody's and is freed; a block with its slot in the header is found by a walk and freed.
@@ -29,8 +29,8 @@ _Static_assert(sizeof(struct mf_block) == 16, "payloads are 16-byte aligned");
 /* A message whose payload begins with `count` handles, of which the first `kept` are counted in
  * their objects: next = kept << 32 | count. */
 #define MF_BLOCK_KEEPS 0x200u
-
-void mf__blocks_init(mf_runtime *rt);
+#define MF_BLOCK_LISTED 0x400u /* free, and in the list of its class */
+#define MF_BLOCK_IDLE 0x800u   /* with LISTED: it was so a while ago already */
 
 /* A block with room for size bytes, owned by slot `owner`; with owner = MF_IN_HAND it is left in
  * self->hand instead. NULL when the budget is used up. The payload is not cleared. */

@@ -409,22 +409,29 @@ uint32_t mf__units_length(const mf_runtime *rt, uint32_t unit)
     return length(rt, unit);
 }
 
+uint32_t mf__units_tag_of(const mf_runtime *rt, uint32_t unit)
+{
+    uint32_t word = get(rt, unit);
+    return word & RUN_USED ? word >> 24 & 127 : MF_RUN_NONE;
+}
+
+bool mf__units_next(mf_runtime *rt, uint32_t *unit, uint32_t *ret_n, uint32_t *ret_tag)
+{
+    lock(rt);
+    uint32_t top = top_of(rt);
+    while (*unit < top && !(get(rt, *unit) & RUN_USED))
+        *unit += step(rt, *unit);
+    *ret_n = step(rt, *unit);
+    *ret_tag = mf__units_tag_of(rt, *unit);
+    mf__mutex_unlock(&rt->arena->units.lock);
+    return *unit < top;
+}
+
 void mf__units_each(mf_runtime *rt,
                     void (*see)(mf_runtime *rt, uint32_t unit, uint32_t n, uint32_t tag, void *arg),
                     void *arg)
 {
     /* The lock is taken for each run, not for the walk: see() may be slow, and takes locks. */
-    uint32_t i = 0;
-    for (;;) {
-        lock(rt);
-        uint32_t word = 0, top = top_of(rt);
-        while (i < top && !((word = get(rt, i)) & RUN_USED))
-            i += step(rt, i);
-        uint32_t n = step(rt, i);
-        mf__mutex_unlock(&rt->arena->units.lock);
-        if (i >= top)
-            return;
-        see(rt, i, n, word >> 24 & 127, arg);
-        i += n;
-    }
+    for (uint32_t unit = 0, n, tag; mf__units_next(rt, &unit, &n, &tag); unit += n)
+        see(rt, unit, n, tag, arg);
 }

@@ -14,9 +14,11 @@
 #include "arena.h"
 
 /* What a used run holds, in its map word. Classes of small blocks are 0..MF_CLASSES-1. */
-#define MF_RUN_LARGE 127u /* one block */
-#define MF_RUN_RAW 126u   /* just taken: not to be looked into */
-#define MF_RUN_GONE 125u  /* about to be free, without pages */
+#define MF_RUN_LARGE 127u   /* one block */
+#define MF_RUN_RAW 126u     /* just taken: not to be looked into */
+#define MF_RUN_GONE 125u    /* about to be free, without pages */
+#define MF_RUN_LEAVING 124u /* was a slab, and some of its blocks may be listed still */
+#define MF_RUN_NONE UINT32_MAX
 
 /* Prepares the pool of a new arena. */
 void mf__units_init(mf_runtime *rt, uint32_t budget);
@@ -40,8 +42,14 @@ void mf__units_trim(mf_runtime *rt);
 /* Takes and leaves the lock, so that a death inside it is settled. 0 or MF_ETIMEOUT. */
 int mf__units_visit(mf_runtime *rt, int64_t deadline);
 
-/* The length of the run that begins at a unit. */
+/* The length of the run that begins at a unit, and what it holds: MF_RUN_NONE when it is free, or
+ * none begins there. */
 uint32_t mf__units_length(const mf_runtime *rt, uint32_t unit);
+uint32_t mf__units_tag_of(const mf_runtime *rt, uint32_t unit);
+
+/* The first used run at or behind *unit: false when there is none. Takes the lock; what it tells
+ * may be over by now. */
+bool mf__units_next(mf_runtime *rt, uint32_t *unit, uint32_t *ret_n, uint32_t *ret_tag);
 
 /* Calls see(unit, length, tag) for each used run, in order, outside the lock. */
 void mf__units_each(mf_runtime *rt,

@@ -4,6 +4,7 @@
 #include "crash.h"
 #include "death.h"
 #include "futex.h"
+#include "slab.h"
 #include "slot.h"
 #include "spin.h"
 #include "unit.h"
@@ -92,6 +93,7 @@ void mf__wait_look_around(mf_runtime *rt)
 {
     rt->looked = mf__now();
     mf__death_check(rt);
+    mf__slabs_trim(rt);
     mf__units_trim(rt);
     supervise(rt);
 }

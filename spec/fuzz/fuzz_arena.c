@@ -211,6 +211,13 @@ static void take_slot(struct fuzz_family *f)
         mf__death_give_up(f->rt, slot);
 }
 
+/* As if the last look at slabs was a second ago. */
+static void look_around(struct fuzz_family *f)
+{
+    atomic_store(&f->rt->arena->slab_walk.next, 0);
+    mf__wait_look_around(f->rt);
+}
+
 /* --- a pool -------------------------------------------------------------------------------------
  */
 
@@ -308,7 +315,7 @@ static void act(struct fuzz_family *f, uint8_t command, struct input *in)
     case 18: mf__object_drop(f->rt, f->small_queue); break;
     case 19: allocate(f, FUZZ_BLOCK); break;
     case 20: mf__death_check(f->rt); break;
-    case 21: mf__wait_look_around(f->rt); break;
+    case 21: look_around(f); break;
     case 22: mf__death_clean_self(f->rt); break;
     case 23: take_slot(f); break;
     case 24: mf__block_count(f->rt); break;

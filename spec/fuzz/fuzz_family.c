@@ -1,7 +1,7 @@
 /* fuzz_family.c - a family in the middle of its work: see fuzz_family.h. */
 #include "fuzz_family.h"
 
-#include "block.h"
+#include "class.h"
 #include "lock.h"
 #include "process.h"
 #include "queue.h"
@@ -217,6 +217,25 @@ static void die_in_class(mf_runtime *rt)
     atomic_store(&rt->self->run, 1);
 }
 
+/* Half of a slab's blocks are out of the list. */
+static void die_in_slab(mf_runtime *rt)
+{
+    enum { SIZE = 28000, MANY = 20, HALF = 4 };
+    uint32_t c = mf__class_of(SIZE + sizeof(struct mf_block));
+    struct mf_block *b[MANY];
+
+    for (int i = 0; i < MANY; i++)
+        PROMISE((b[i] = mf__block_new(rt, SIZE, rt->slot)) != NULL);
+    for (int i = 0; i < MANY; i++)
+        mf__block_free(rt, b[i]);
+    uint32_t unit = (uint32_t)((mf__offset(rt, b[0]) - rt->units_at) / MF_UNIT);
+    mf__class_lock(rt, c, MF_FOREVER);
+    atomic_store(&rt->self->run, mf__run_dissolving(c, unit));
+    mf__units_tag(rt, unit, MF_RUN_LEAVING);
+    for (int i = 0; i < HALF; i++)
+        mf__class_unlist(rt, c, b[i]);
+}
+
 static void die_in_units(mf_runtime *rt)
 {
     mf__mutex_lock(&rt->arena->units.lock, rt->slot, MF_FOREVER);
@@ -388,6 +407,7 @@ struct fuzz_family *fuzz_family(void)
     for (uint32_t i = 4; i < 10; i++)
         add_behind(f, &mf__slot_at(f->rt, i)->life, sizeof(struct mf_slot));
     kill_one(f, die_in_class);
+    kill_one(f, die_in_slab);
     kill_one(f, die_in_objects);
     kill_one(f, die_in_units);
     add_range(f, f->rt->arena, sizeof *f->rt->arena);

@@ -10,9 +10,10 @@ local put, get = "runtime/channel/queue_put.c", "runtime/channel/queue_get.c"
 local repair = "runtime/channel/queue_repair.c"
 local wait, lock = "runtime/sync/wait.c", "runtime/sync/lock.c"
 local mutex, block = "runtime/memory/mutex.c", "runtime/memory/block.c"
+local class, slab = "runtime/memory/class.c", "runtime/memory/slab.c"
 local unit, object = "runtime/memory/unit.c", "runtime/memory/object.c"
 local slot, death = "runtime/memory/slot.c", "runtime/memory/death.c"
-local fork, process = "runtime/process/fork.c", "runtime/process/process.c"
+local fork, process = "runtime/process/fork.c", "runtime/process/process_"
 local job, crew = "runtime/pool/job.c", "runtime/pool/crew.c"
 local task = "runtime/pool/task.c"
 local scalars, encoder = "bindings/codec/scalars.h", "bindings/codec/encoder.c"
@@ -60,14 +61,21 @@ return {
     { file = mutex, what = "who waits for a mutex does not look again",
       old = "        until = mf__now() + SLICE;\n", new = "        until = deadline;\n" },
 
-    { file = block, what = "a small block is taken without a note",
-      old = "        mf__note(&rt->self->fresh, mf__offset(rt, b));\n",
-      new = "" },
-    { file = block, what = "a block of the free list stays its victim's",
-      old = "if (fresh && (fresh == class->free || is_uncarved))", new = "if (0 && is_uncarved)" },
-    { file = block, what = "a slab has one block too many",
-      old = "uint64_t end = ((uint64_t)(uint32_t)carved + 1) * class_size(c);",
-      new = "uint64_t end = (uint64_t)(uint32_t)carved * class_size(c);" },
+    { file = class, what = "a small block is taken without a note",
+      old = "    mf__note(&rt->self->fresh, mf__offset(rt, b));\n    MF_CRASH(\"class.take",
+      new = "    MF_CRASH(\"class.take" },
+    { file = class, what = "a block of the free list stays its victim's",
+      old = "} else if (b == first(rt, c)) {", new = "} else if (0) {" },
+    { file = class, what = "a slab has one block too many",
+      old = "uint64_t end = ((uint64_t)(uint32_t)carved + 1) * mf__class_size(c);",
+      new = "uint64_t end = (uint64_t)(uint32_t)carved * mf__class_size(c);" },
+    { file = class, what = "a free block does not know the one before it",
+      old = "    hint(rt, c, behind, b);\n    mf__note(&rt->self->fresh, 0);",
+      new = "    mf__note(&rt->self->fresh, 0);" },
+    { file = class, what = "blocks of a slab that was being taken apart stay in the list",
+      old = "            unlist_slab(rt, c, unit);\n", new = "            (void)unlist_slab;\n" },
+    { file = slab, what = "a slab is taken apart that has a block in use",
+      old = "else if (is_free(rt, unit, c))", new = "else if (is_free(rt, unit, c) || 1)" },
     { file = block, what = "what the dead one owned is not looked for",
       old = "    if (atomic_load(&rt->self->owned))\n", new = "    if (0)\n" },
     { file = block, what = "a run that nobody knows is not given back",
@@ -126,9 +134,9 @@ return {
       old = "    mf__fd_close_all(keep, n);\n", new = "    (void)keep, (void)n;\n" },
     { file = fork, what = "what was printed before the fork is printed twice",
       old = "    fflush(NULL); /* what is buffered now would be written twice */\n", new = "" },
-    { file = process, what = "a signal is taken for a status",
+    { file = process .. "join.c", what = "a signal is taken for a status",
       old = "? info.si_status : -info.si_status;", new = "? info.si_status : info.si_status;" },
-    { file = process, what = "who does not end when asked is left alone",
+    { file = process .. "end.c", what = "who does not end when asked is left alone",
       old = "    send_to_all(list, n, SIGKILL, &programs);\n",
       new = "" },
 

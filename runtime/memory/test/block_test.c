@@ -3,6 +3,7 @@
 
 #include "block.h"
 #include "process.h"
+#include "slab.h"
 #include "slot.h"
 #include "unit.h"
 
@@ -323,6 +324,67 @@ static void idle_memory_goes_back_to_the_system_when_a_second_has_not_needed_it(
     mf_close(rt);
 }
 
+/* A look at all slabs, as if the last one was a second ago. */
+static void trim_slabs(mf_runtime *rt)
+{
+    struct mf_slab_walk *walk = &rt->arena->slab_walk;
+    walk->next = 0;
+    do
+        mf__slabs_trim(rt);
+    while (walk->next == 0);
+}
+
+static void small_blocks_that_nobody_needs_for_a_second_become_units(void)
+{
+    enum { MANY = 100000, SIZE = 240 };
+    static struct mf_block *b[MANY];
+    mf_runtime *rt = open_family(0, 256 << 20);
+    for (int i = 0; i < MANY; i++)
+        CHECK((b[i] = mf__block_new(rt, SIZE, rt->slot)) != NULL);
+    uint32_t full = rt->arena->units.used;
+    for (int i = 0; i < MANY; i++)
+        mf__block_free(rt, b[i * 7919L % MANY]);
+    trim_slabs(rt);
+    CHECK(rt->arena->units.used == full);
+    trim_slabs(rt);
+    CHECK(rt->arena->units.used == 4); /* the one that is carved from */
+    for (int i = 0; i < MANY; i++)
+        CHECK((b[i] = mf__block_new(rt, SIZE, rt->slot)) != NULL);
+    CHECK(rt->arena->units.used == full);
+    for (int i = 0; i < MANY; i++)
+        mf__block_free(rt, b[i]);
+    check_at_rest(rt);
+    mf_close(rt);
+}
+
+static void a_slab_with_a_block_in_use_stays_and_so_does_one_that_was_used_since_the_last_look(void)
+{
+    enum { MANY = 4096, SIZE = 1000, LAST = 512 }; /* 16 slabs */
+    static struct mf_block *b[MANY];
+    mf_runtime *rt = open_family(0, 256 << 20);
+    for (int i = 0; i < MANY; i++)
+        CHECK((b[i] = mf__block_new(rt, SIZE, rt->slot)) != NULL);
+    memset(b[100]->payload, 0xa5, SIZE);
+    for (int i = 0; i < MANY; i++)
+        if (i != 100)
+            mf__block_free(rt, b[i]);
+    trim_slabs(rt);
+    for (int i = MANY - LAST; i < MANY; i++)
+        b[i] = mf__block_new(rt, SIZE, rt->slot);
+    for (int i = MANY - LAST; i < MANY; i++)
+        mf__block_free(rt, b[i]);
+    trim_slabs(rt);
+    CHECK(rt->arena->units.used == 3 * 4); /* the first; the last two, which were used since */
+    for (int i = 0; i < SIZE; i++)
+        CHECK(b[100]->payload[i] == 0xa5);
+    mf__block_free(rt, b[100]);
+    trim_slabs(rt);
+    trim_slabs(rt);
+    CHECK(rt->arena->units.used == 4);
+    check_at_rest(rt);
+    mf_close(rt);
+}
+
 static void a_family_takes_a_quarter_of_the_address_space_that_is_allowed(void)
 {
     if (address_space() > 30 << 20)
@@ -352,6 +414,8 @@ int main(void)
     RUN(takes_from_a_long_free_run_go_on_where_the_last_one_ended);
     RUN(memory_in_short_runs_is_found_again_when_neighbours_come_back);
     RUN(idle_memory_goes_back_to_the_system_when_a_second_has_not_needed_it);
+    RUN(small_blocks_that_nobody_needs_for_a_second_become_units);
+    RUN(a_slab_with_a_block_in_use_stays_and_so_does_one_that_was_used_since_the_last_look);
     RUN(a_family_takes_a_quarter_of_the_address_space_that_is_allowed);
     RUN(a_family_takes_what_the_system_gives_of_what_was_asked_for);
     return 0;

@@ -5,6 +5,7 @@
 #include "death.h"
 #include "lock.h"
 #include "object.h"
+#include "slab.h"
 #include "unit.h"
 
 #include <string.h>
@@ -37,6 +38,40 @@ static void threads_share_the_allocator(void)
     CHECK(mf_open(&(struct mf_arena_options){.reserve = 512 << 20, .budget = 256 << 20}, &rt) == 0);
     run_members(rt, 4, storm);
     CHECK(mf__block_count(rt) == 0);
+    mf_close(rt);
+}
+
+/* All at once, and a look at the slabs as if a second had passed. */
+static void burst(struct member *m)
+{
+    enum { MANY = 600 };
+    static struct mf_block *all[4][MANY];
+    struct mf_block **own = all[m->number];
+    for (int round = 0; round < 100; round++) {
+        for (int i = 0; i < MANY; i++) {
+            CHECK((own[i] = mf__block_new(&m->rt, 1000, m->rt.slot)) != NULL);
+            memset(own[i]->payload, (int)m->number, 1000);
+        }
+        for (int i = 0; i < MANY; i++) {
+            CHECK(own[i]->payload[i] == m->number);
+            mf__block_free(&m->rt, own[i]);
+        }
+        atomic_store(&m->rt.arena->slab_walk.next, 0);
+        mf__slabs_trim(&m->rt);
+    }
+}
+
+static void threads_take_slabs_apart_while_others_use_them(void)
+{
+    mf_runtime *rt;
+    CHECK(mf_open(&(struct mf_arena_options){.reserve = 512 << 20, .budget = 256 << 20}, &rt) == 0);
+    run_members(rt, 4, burst);
+    CHECK(mf__block_count(rt) == 0);
+    for (int look = 0; look < 2; look++) {
+        atomic_store(&rt->arena->slab_walk.next, 0);
+        mf__slabs_trim(rt);
+    }
+    CHECK(rt->arena->units.used == 4); /* the slab that is carved from */
     mf_close(rt);
 }
 
@@ -106,6 +141,7 @@ static void threads_settle_the_deaths_of_threads(void)
 int main(void)
 {
     RUN(threads_share_the_allocator);
+    RUN(threads_take_slabs_apart_while_others_use_them);
     RUN(threads_share_the_objects);
     RUN(threads_settle_the_deaths_of_threads);
     return 0;

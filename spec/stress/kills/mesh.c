@@ -4,6 +4,7 @@
 #include "clock.h"
 #include "death.h"
 #include "object.h"
+#include "slab.h"
 #include "unit.h"
 
 #include <sched.h>
@@ -269,6 +270,8 @@ static void give_idle_memory_back(mf_runtime *rt)
     u->second = mf__now() + MF_SECOND;
     u->next_trim = 0;
     mf__units_trim(rt);
+    rt->arena->slab_walk.next = 0;
+    mf__slabs_trim(rt);
 }
 
 void errand(mf_runtime *rt)

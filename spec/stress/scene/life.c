@@ -61,6 +61,9 @@ static void memory(struct scene *s)
     for (int i = 2; i >= 0; i--)
         mf__block_free(s->rt, run[i]);
     mf__block_free(s->rt, mf__block_new(s->rt, 500000, MF_IN_HAND));
+    scene_fill_slabs(s);
+    scene_trim_slabs(s);
+    scene_trim_slabs(s);
 }
 
 /* --- children ------------------------------------------------------------------------------------
@@ -141,11 +144,13 @@ static void siblings(struct scene *s)
 
 /* In each of them somebody else has to repair something of another kind. */
 static const char *const places[] = {
-    "queue.put.in_hand",     "queue.put.committed",  "queue.get.in_hand",   "queue.get.committed",
-    "queue.link.linked",     "queue.leave.left",     "block.take.unlisted", "block.carve.carved",
-    "block.slab.known",      "block.slab.taken",     "unit.take.marked",    "unit.take.populated",
-    "object.new.alive",      "object.journal.armed", "lock.release.free",   "mutex.lock.signed",
-    "process.start.holding",
+    "queue.put.in_hand",       "queue.put.committed",   "queue.get.in_hand",
+    "queue.get.committed",     "queue.link.linked",     "queue.leave.left",
+    "class.take.unlisted",     "class.carve.carved",    "class.slab.known",
+    "class.slab.taken",        "unit.take.marked",      "unit.take.populated",
+    "object.new.alive",        "object.journal.armed",  "lock.release.free",
+    "mutex.lock.signed",       "process.start.holding", "class.unlist.unlisted",
+    "slab.dissolve.committed",
 };
 
 #define PLACES (sizeof places / sizeof *places)

@@ -1,5 +1,6 @@
 /* primitives.c - queues, blocks, objects, locks, processes, and the settling of deaths in them. */
 #include "scene.h"
+#include "slab.h"
 #include "unit.h"
 
 #include <unistd.h>
@@ -128,6 +129,28 @@ static void block_large(struct scene *s)
     mf__block_free(s->rt, b);
 }
 
+void scene_fill_slabs(struct scene *s)
+{
+    enum { BLOCKS = 20 }; /* a slab holds 8 */
+    struct mf_block *b[BLOCKS];
+    for (int i = 0; i < BLOCKS; i++)
+        b[i] = mf__block_new(s->rt, 28000, s->rt->slot);
+    for (int i = 0; i < BLOCKS; i++)
+        mf__block_free(s->rt, b[i]);
+}
+
+void scene_trim_slabs(struct scene *s)
+{
+    s->rt->arena->slab_walk.next = 0;
+    mf__slabs_trim(s->rt);
+}
+
+static void mark_slabs(struct scene *s)
+{
+    scene_fill_slabs(s);
+    scene_trim_slabs(s);
+}
+
 static void trim(struct scene *s)
 {
     struct mf_unit_pool *u = &s->rt->arena->units;
@@ -200,6 +223,7 @@ static const struct primitive get_last = {.set = set_last_reference, .act = get}
 static const struct primitive slab = {.act = block_slab};
 static const struct primitive large = {.act = block_large};
 static const struct primitive trimming = {.act = trim};
+static const struct primitive dissolving = {.before = mark_slabs, .act = scene_trim_slabs};
 static const struct primitive making = {.act = object};
 static const struct primitive holding = {.act = lock};
 
@@ -229,6 +253,11 @@ const struct primitive queue_primitives[] = {
     {.name = "allocate and free, a slab", .weight = 2, .act = block_slab},
     {.name = "allocate and free, large", .weight = 2, .act = block_large},
     {.name = "give idle memory back", .weight = 20, .act = trim},
+    {.name = "dissolve idle slabs",
+     .weight = 10,
+     .once = true,
+     .before = mark_slabs,
+     .act = scene_trim_slabs},
     {.name = "object new and drop", .weight = 5, .act = object},
     {.name = "lock", .weight = 1, .once = true, .act = lock},
     {.name = "unlock", .weight = 1, .before = lock, .act = unlock},
@@ -257,6 +286,7 @@ const struct primitive queue_primitives[] = {
     {.name = "claim an allocator's", .weight = 10, .act = settle, .first = &slab},
     {.name = "claim a large allocator's", .weight = 10, .act = settle, .first = &large},
     {.name = "claim a trimmer's", .weight = 20, .act = settle, .first = &trimming},
+    {.name = "claim a dissolver's", .weight = 20, .act = settle, .first = &dissolving},
     {.name = "claim a maker's", .weight = 10, .act = settle, .first = &making},
     {.name = "claim a lock holder's", .weight = 10, .act = settle, .first = &holding},
     {0},

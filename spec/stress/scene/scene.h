@@ -116,6 +116,11 @@ unsigned next_id(struct scene *s);
 /* Takes one message from s->q, in a process other than the parent. */
 void scene_get(struct scene *s, int64_t deadline);
 
+/* A few slabs of a class that nothing else uses here, all of whose blocks are free again; and a
+ * look at idle slabs, without the second between two of them. */
+void scene_fill_slabs(struct scene *s);
+void scene_trim_slabs(struct scene *s);
+
 /* The parent takes one, or none. */
 bool scene_see(struct scene *s);
 
