@@ -2,6 +2,7 @@
 #include "heap.h"
 
 #include <lauxlib.h>
+#include <setjmp.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -59,7 +60,7 @@ struct heap {
     struct region *regions;
     uint8_t *at, *end; /* of the newest region: where new blocks are cut from */
     struct hole *holes[CLASSES];
-    bool closing;
+    jmp_buf *leave; /* set while the state of an ending child is closed */
 };
 
 static unsigned class_of(size_t size)
@@ -128,7 +129,7 @@ static void give(struct heap *h, void *p, unsigned class)
 
 static void release(struct heap *h, void *p, size_t size)
 {
-    if (!p || h->closing)
+    if (!p || h->leave)
         return;
     if (size > MOST)
         free(p);
@@ -214,6 +215,8 @@ static void warn_on(void *L, const char *text, int to_be_continued)
 /* --- the state ----------------------------------------------------------------------------------
  */
 
+static const char last_key;
+
 static struct heap *heap_of(lua_State *L)
 {
     void *heap;
@@ -227,6 +230,28 @@ static void unmap_all(struct heap *h)
         next = r->next;
         munmap(r, r->size);
     }
+}
+
+/* The finaliser that runs last, because its object was the first that got one. What would follow in
+ * lua_close is a walk through all objects to free them, one by one. */
+static int last_finaliser(lua_State *L)
+{
+    struct heap *h = heap_of(L);
+    if (h->leave)
+        longjmp(*h->leave, 1);
+    return 0;
+}
+
+/* Argument: none. */
+static int set_last_finaliser(lua_State *L)
+{
+    lua_newuserdatauv(L, 0, 0);
+    lua_createtable(L, 0, 1);
+    lua_pushcfunction(L, last_finaliser);
+    lua_setfield(L, -2, "__gc");
+    lua_setmetatable(L, -2);
+    lua_rawsetp(L, LUA_REGISTRYINDEX, &last_key);
+    return 0;
 }
 
 lua_State *mf__heap_newstate(void)
@@ -243,14 +268,21 @@ lua_State *mf__heap_newstate(void)
     }
     lua_atpanic(L, panic);
     lua_setwarnf(L, warn_off, L);
+    lua_pushcfunction(L, set_last_finaliser);
+    if (lua_pcall(L, 0, 0, 0) != LUA_OK) {
+        mf__heap_drop(L);
+        return NULL;
+    }
     return L;
 }
 
 void mf__heap_close(lua_State *L)
 {
-    /* Finalisers run before memory is given back, and may still allocate: that needs no holes. */
-    heap_of(L)->closing = true;
-    lua_close(L);
+    jmp_buf leave;
+    /* Finalisers run, and may still allocate: that needs no holes. */
+    heap_of(L)->leave = &leave;
+    if (setjmp(leave) == 0)
+        lua_close(L);
 }
 
 void mf__heap_drop(lua_State *L)

@@ -14,7 +14,8 @@
 /* A state as luaL_newstate makes it, or NULL. */
 lua_State *mf__heap_newstate(void);
 
-/* lua_close, at the end of the child: memory is left to the system. */
+/* What lua_close does for scripts, at the end of the child: to-be-closed variables and finalisers.
+ * The objects are left to the system, and nobody may use L afterwards. */
 void mf__heap_close(lua_State *L);
 
 /* lua_close, where the process goes on. */
