@@ -146,6 +146,8 @@ void mf_pool_free(mf_pool *pool)
         mf__object_drop(pool->rt, pool->news);
     mf__message_free(pool->rt, &pool->broken);
     unlist(pool);
+    for (uint32_t i = 0; i < pool->options.processes; i++)
+        mf_process_free(pool->rt, pool->members[i].p); /* did not end in time */
     free(pool->members);
     free(pool->seed);
     free(pool->jobs);

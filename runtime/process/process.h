@@ -73,7 +73,8 @@ void mf_process_end(mf_runtime *rt, mf_process *p, double grace);
 /* The same for many, whose graces run side by side. */
 void mf__process_end_many(mf_runtime *rt, mf_process **list, size_t n, double grace);
 
-/* Gives the handle up; NULL is fine. A child that still runs stays a child: it is reaped later. */
+/* Gives the handle up; NULL is fine. A child that still runs stays a child: it is reaped at a
+ * later start, or at the end. */
 void mf_process_free(mf_runtime *rt, mf_process *p);
 
 /* Calls see for each child that was not joined yet. */

@@ -368,6 +368,21 @@ static void closing_ends_all_children(void)
     CHECK(waitpid(-1, NULL, WNOHANG) < 0 && errno == ECHILD);
 }
 
+static void a_child_whose_handle_was_given_up_is_reaped_at_a_later_start(void)
+{
+    open_family();
+    int status = 0;
+    mf_process *p = start(give, &status);
+    pid_t pid = mf_process_pid(p);
+    siginfo_t info;
+    mf_process_free(rt, p);
+    while (waitid(P_PID, (id_t)pid, &info, WEXITED | WNOWAIT) == 0 && info.si_pid != pid)
+        ;
+    end(start(give, &status), 0);
+    CHECK(waitpid(pid, NULL, WNOHANG) < 0 && errno == ECHILD);
+    close_family();
+}
+
 static void a_slot_is_there_for_every_start(void)
 {
     open_family();
@@ -435,6 +450,7 @@ int main(void)
     RUN(handlers_are_reset_and_the_mask_is_kept);
     RUN(a_process_forked_by_others_is_told_so);
     RUN(closing_ends_all_children);
+    RUN(a_child_whose_handle_was_given_up_is_reaped_at_a_later_start);
     RUN(a_slot_is_there_for_every_start);
     RUN(a_death_is_settled_by_whoever_looks);
     RUN(a_process_stopped_in_a_lock_keeps_nobody_from_looking_or_ending);
