@@ -41,4 +41,17 @@ for header in "$prefix"/include/moonfork/*.h; do
         header "moonfork/$(basename "$header")"
 done
 
+# crash_points: the names that only a build with MF_FAULTS may contain, and one of their functions.
+crash_points() {
+    grep -rhoE 'MF_CRASH\("[^"]+' "$root/runtime" "$root/bindings" --include='*.c' |
+        sed 's/.*"//' | sort -u
+    echo mf__crash_reach
+}
+crash_points >"$prefix/crash-points"
+expect "there are crash points to look for" [ "$(wc -l <"$prefix/crash-points")" -gt 100 ]
+for product in "$prefix/bin/moonfork" "$cmod/moonfork.so" "$prefix"/lib/*.a; do
+    expect "no trace of crash points in $(basename "$product")" \
+        sh -c '! grep -aFf "$1" "$2" >/dev/null' crash "$prefix/crash-points" "$product"
+done
+
 exit "$failures"
