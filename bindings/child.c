@@ -63,6 +63,8 @@ static void push_path(lua_State *L, const char *field)
     }
 }
 
+#define RESULT 256 /* bytes of what a process returns, mostly */
+
 enum { PATH = 1, CPATH, ROCKS, ARG, PRELOAD, LEGACY = PRELOAD };
 
 /* --- in the child -------------------------------------------------------------------------------
@@ -303,6 +305,7 @@ static int prepare_state(lua_State *L)
     luaL_openlibs(L);
     mf_lua *lua = mf__lua_new(L, &parent->config, true);
     mf__lua_enter(L, lua, parent->rt);
+    mf__buffer_reserve(&lua->scratch, RESULT); /* else the child does, in its parent's heap */
     replace(L, LUA_OSLIBNAME, "exit", child_exit);
     replace(L, LUA_GNAME, "print", child_print);
     take_over(L, lua, parent->inherit.data, parent->inherit.used);

@@ -9,11 +9,15 @@
 #include <string.h>
 
 #define CORE "moonfork.PoolCore"
+
+static const char core_mark;
 #define GRACE 0.2
 
 struct mf_pool_core *mf__pool_core(lua_State *L)
 {
-    struct mf_pool_core *core = luaL_checkudata(L, 1, CORE);
+    struct mf_pool_core *core = mf__lua_marked(L, 1, &core_mark);
+    if (!core)
+        luaL_typeerror(L, 1, CORE);
     if (!core->pool || !core->lua->rt)
         luaL_error(L, "the pool is gone: it was terminated, or its state has left the family");
     if (mf__alive(core->lua->rt) < 0)
@@ -269,6 +273,8 @@ static void push_core(lua_State *L)
     lua_setfield(L, -2, "__index");
     lua_pushcfunction(L, core_gc);
     lua_setfield(L, -2, "__gc");
+    lua_pushboolean(L, 1);
+    lua_rawsetp(L, -2, &core_mark);
     lua_pop(L, 1);
     lua_createtable(L, 0, 1);
     lua_pushcfunction(L, core_new);

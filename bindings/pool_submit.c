@@ -32,6 +32,14 @@ struct code {
     mf_code *code;
 };
 
+static const char code_mark;
+
+static void check_code(lua_State *L)
+{
+    if (!mf__lua_marked(L, CODE_AT, &code_mark))
+        luaL_typeerror(L, CODE_AT, CODE);
+}
+
 static int code_gc(lua_State *L)
 {
     struct code *c = luaL_checkudata(L, 1, CODE);
@@ -46,6 +54,8 @@ void mf__pool_make_code_class(lua_State *L)
     luaL_newmetatable(L, CODE);
     lua_pushcfunction(L, code_gc);
     lua_setfield(L, -2, "__gc");
+    lua_pushboolean(L, 1);
+    lua_rawsetp(L, -2, &code_mark);
     lua_pop(L, 1);
 }
 
@@ -277,7 +287,7 @@ static int submit_list(lua_State *L)
 int mf__pool_submit(lua_State *L)
 {
     struct mf_pool_core *core = mf__pool_core(L);
-    luaL_checkudata(L, CODE_AT, CODE);
+    check_code(L);
     lua_Integer count = luaL_checkinteger(L, COUNT_AT), chunk = luaL_checkinteger(L, CHUNK_AT);
     chunk = chunk < count ? chunk : count;
     lua_Integer jobs = (count + chunk - 1) / chunk;
@@ -306,7 +316,7 @@ int mf__pool_submit_values(lua_State *L)
 {
     struct mf_pool_core *core = mf__pool_core(L);
     struct mf_stream_writer w;
-    luaL_checkudata(L, CODE_AT, CODE);
+    check_code(L);
     luaL_checkstack(L, LUA_MINSTACK, NULL);
     begin_items(core, &w);
     w.what = "args";

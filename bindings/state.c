@@ -14,6 +14,15 @@ static _Thread_local mf_lua *open_contexts;
 /* --- the context --------------------------------------------------------------------------------
  */
 
+void *mf__lua_marked(lua_State *L, int idx, const void *mark)
+{
+    if (!lua_isuserdata(L, idx) || !lua_getmetatable(L, idx))
+        return NULL;
+    bool is_marked = lua_rawgetp(L, -1, mark) != LUA_TNIL;
+    lua_pop(L, 2);
+    return is_marked ? lua_touserdata(L, idx) : NULL;
+}
+
 mf_lua *mf__lua_peek(lua_State *L)
 {
     lua_rawgetp(L, LUA_REGISTRYINDEX, &context_key);

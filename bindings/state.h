@@ -64,6 +64,10 @@ mf_lua *mf__lua(lua_State *L);
 /* The context, or NULL where it is not open. Never raises. */
 mf_lua *mf__lua_peek(lua_State *L);
 
+/* The userdata at idx if its metatable has something at the light userdata `mark`, else NULL: for
+ * what is called often, as luaL_checkudata makes a string of the class's name each time. */
+void *mf__lua_marked(lua_State *L, int idx, const void *mark);
+
 /* Makes the context of a state, once a state, in two steps. The first pushes its userdata; config
  * may be NULL. The second, with the userdata at the top, which it pops, gives it the runtime, which
  * it owns if it is not a child's, and the codec. Both raise for want of memory. */

@@ -53,7 +53,8 @@ static int put_message(lua_State *L, mf_lua *lua, mf_queue *result)
     mf_buffer message = lua->scratch; /* the queue has no bound: nothing waits, nothing raises */
     lua->scratch = (mf_buffer){0};
     int rc = mf__transfer_put_bytes(L, lua, result, message.data, message.used, MF_FOREVER);
-    mf__buffer_fini(&message);
+    mf__buffer_fini(&lua->scratch);
+    lua->scratch = message;
     return rc;
 }
 

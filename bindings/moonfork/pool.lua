@@ -55,10 +55,12 @@ local CHECKS = {
    end,
 }
 
+local NO_OPTIONS = {}
+
 --- Checks an options table (argument n of name) against what is known.
 local function check_options(options, known, level, n, name)
    if options == nil then
-      return {}
+      return NO_OPTIONS
    end
    if type(options) ~= "table" then
       internal.bad_argument(level + 1, n, name,

@@ -13,7 +13,7 @@ function internal.new_result(pool, n, options, name)
       pool = pool,
       single = n == nil,
       n = n or 1,
-      out = {},
+      out = { nil }, -- with room for one
       batch = false, -- of its jobs: see pool_core.h
       failed = 0,
       first_error = false, -- in the order of the items

@@ -159,10 +159,12 @@ struct mf_runtime {
     struct mf_supervisor *supervisors;
     struct mf_process *children; /* of process.c: not joined yet */
     struct mf_process *ended;    /* joined, and not freed yet */
-    struct mf_zygote *zygote;    /* of zygote.c, or NULL */
-    bool supervising;            /* guards against re-entry */
-    bool burying;                /* see object.c */
-    uint32_t doomed;             /* see object.c */
+    struct mf_process
+        *spare; /* for the next start, or NULL: a child leaves its parent's heap alone */
+    struct mf_zygote *zygote; /* of zygote.c, or NULL */
+    bool supervising;         /* guards against re-entry */
+    bool burying;             /* see object.c */
+    uint32_t doomed;          /* see object.c */
     uint32_t deaths_seen;
     struct mf_spin spin;
     int64_t looked;       /* when this process looked for the dead last: see wait.c */

@@ -48,6 +48,7 @@ void mf_close(mf_runtime *rt)
     mf_zygote_close(rt);
     free_list(rt, &rt->children);
     free_list(rt, &rt->ended);
+    free(rt->spare);
     mf__arena_leave(rt, 0);
     mf__arena_close(rt);
 }
@@ -77,9 +78,11 @@ _Noreturn void mf__process_run(mf_runtime *rt, const struct mf_start *start, uin
     mf_process_exit(rt, start->main(rt, arg));
 }
 
-static mf_process *new_process(mf_runtime *rt, pid_t pid, uint32_t slot, bool is_daemon,
-                               mf_process *p)
+/* The spare becomes one. */
+static mf_process *new_process(mf_runtime *rt, pid_t pid, uint32_t slot, bool is_daemon)
 {
+    mf_process *p = rt->spare;
+    rt->spare = NULL;
     *p = (mf_process){.next = rt->children,
                       .pid = pid,
                       .slot = slot,
@@ -107,8 +110,7 @@ int mf_process_start(mf_runtime *rt, const struct mf_start *start, mf_process **
     if (mf__alive(rt) < 0)
         return MF_EFORKED;
     reap_forgotten(rt);
-    mf_process *p = malloc(sizeof *p);
-    if (!p)
+    if (!rt->spare && !(rt->spare = malloc(sizeof *rt->spare)))
         return MF_ENOMEM;
     int rc = mf__slot_take(rt, &slot);
     if (rc == MF_ELIMIT) { /* dead parents may have left some */
@@ -119,30 +121,25 @@ int mf_process_start(mf_runtime *rt, const struct mf_start *start, mf_process **
     for (uint32_t i = 0; rc == 0 && i < start->handle_count; i++)
         if ((rc = mf__object_hold_for(rt, start->handles[i], slot)) < 0)
             mf__death_give_up(rt, slot);
-    if (rc < 0) {
-        free(p);
+    if (rc < 0)
         return rc;
-    }
     uint64_t taken = atomic_load(&mf__slot_at(rt, slot)->state);
     MF_CRASH("process.start.holding");
     pid_t pid = start->by_zygote ? mf__zygote_fork(rt, start, slot, taken) : 0;
     if (pid == 0)
         pid = mf__fork(start->keep_fds, start->keep_fd_count, start->keep_stdin);
-    if (pid == 0) {
-        free(p);
+    if (pid == 0)
         mf__process_run(rt, start, slot, taken);
-    }
     if (pid < 0) {
         int e = errno;
         mf__death_give_up(rt, slot);
-        free(p);
         errno = e;
         return MF_ESYS;
     }
     MF_CRASH("process.start.forked");
     int32_t none = 0; /* the child does it too, when it comes to it */
     atomic_compare_exchange_strong(&mf__slot_at(rt, slot)->pid, &none, pid);
-    *ret_p = new_process(rt, pid, slot, start->daemon, p);
+    *ret_p = new_process(rt, pid, slot, start->daemon);
     MF_CRASH("process.start.started");
     return 0;
 }
