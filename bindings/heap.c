@@ -237,7 +237,8 @@ static void unmap_all(struct heap *h)
 static int last_finaliser(lua_State *L)
 {
     struct heap *h = heap_of(L);
-    if (h->leave)
+    /* Collected before its time, in a state whose registry a script has wiped, it does nothing. */
+    if (h->leave && lua_rawgetp(L, LUA_REGISTRYINDEX, &last_key) == LUA_TUSERDATA)
         longjmp(*h->leave, 1);
     return 0;
 }

@@ -138,6 +138,7 @@ struct mf_call {
 /* What a process has learned of its waits: see spin.h. */
 struct mf_spin {
     uint32_t limit; /* looks of a busy wait; 0: not known yet */
+    uint32_t vain;  /* looks of the one before this sleep, which saw nothing */
     uint32_t turns; /* sleeps in a row that were ended on its own processor */
     int64_t moved;  /* when it moved to another; 0: never */
     int64_t rest;   /* from there to the next move, ns */

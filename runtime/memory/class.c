@@ -134,23 +134,29 @@ static void settle_fresh(mf_runtime *rt, uint32_t c, struct mf_slot *victim)
     }
 }
 
-/* Takes all blocks of a slab out of the list, which is walked for that. */
+/* A block that its list has left behind, while the one after it perhaps does not know that yet. */
+static void finish_unlisting(mf_runtime *rt, uint32_t c, struct mf_block *b)
+{
+    const struct mf_block *after = at(rt, c, next(b));
+    if (after && before(rt, c, after) == b)
+        hint(rt, c, next(b), first(rt, c) == after ? NULL : before(rt, c, b));
+    MF_CRASH("class.settle.hinted");
+    atomic_store_explicit(&b->tag, 0, memory_order_relaxed);
+}
+
+/* Takes the rest of a slab's blocks out of the list. All of them were in it, so that at most one,
+ * the last that was taken out, is neither in it nor wiped. */
 static void unlist_slab(mf_runtime *rt, uint32_t c, uint32_t unit)
 {
-    uint64_t from = mf__unit_offset(rt, unit), behind;
-    uint64_t most =
-        (rt->reserve - rt->units_at) / mf__class_size(c); /* where it runs in a circle */
-    struct mf_block *b = first(rt, c), *p = NULL;
-    for (; b && most > 0; b = at(rt, c, behind), most--) {
-        behind = next(b);
-        if (mf__offset(rt, b) - from < MF_SLAB_UNITS * MF_UNIT) {
-            mf__note(link_behind(rt, c, p), behind);
-        } else {
-            hint(rt, c, mf__offset(rt, b), p);
-            p = b;
-        }
-        MF_CRASH("class.settle.walks");
+    uint32_t n = mf__class_in_slab(c);
+    for (uint32_t i = 0; i < n; i++) {
+        struct mf_block *b = mf__class_block(rt, unit, c, i);
+        if (is_listed(b, c) && !mf__class_has(rt, c, b))
+            finish_unlisting(rt, c, b);
     }
+    for (uint32_t i = 0; i < n; i++)
+        if (mf__class_has(rt, c, mf__class_block(rt, unit, c, i)))
+            mf__class_unlist(rt, c, mf__class_block(rt, unit, c, i));
 }
 
 /* Whose is the run that the victim was making a slab of, or no slab? */

@@ -17,6 +17,7 @@
 #define MF_CLASS_H
 
 #include "block.h"
+#include "unit.h"
 
 #define MF_SLAB_UNITS 4u /* a slab: 256 KiB */
 
@@ -33,6 +34,18 @@ static inline uint32_t mf__run_dissolving(uint32_t c, uint32_t unit)
 static inline uint32_t mf__class_size(uint32_t c)
 {
     return (4 + c % 4) << (c / 4 + 4);
+}
+
+/* How many blocks a slab has, and number i of the slab that begins at a unit. */
+static inline uint32_t mf__class_in_slab(uint32_t c)
+{
+    return MF_SLAB_UNITS * MF_UNIT / mf__class_size(c);
+}
+
+static inline struct mf_block *mf__class_block(const mf_runtime *rt, uint32_t unit, uint32_t c,
+                                               uint32_t i)
+{
+    return mf__at(rt, mf__unit_offset(rt, unit) + (uint64_t)i * mf__class_size(c));
 }
 
 /* The class for blocks of so many bytes, header included; MF_CLASSES or more when they are too
@@ -53,6 +66,9 @@ struct mf_block *mf__class_take(mf_runtime *rt, uint32_t c);
 
 /* Puts the block that is in self->fresh into the list of its class. */
 void mf__class_give(mf_runtime *rt, struct mf_block *b, uint32_t c);
+
+/* Bytes at the beginning of a free block's payload that are the list's. */
+#define MF_CLASS_HINT 8
 
 /* The slab that the class carves from, which has blocks that no list knows. Unit + 1; 0 for none.
  */

@@ -6,24 +6,23 @@
 #include "slot.h"
 #include "unit.h"
 
-#define REST MF_SECOND      /* for which the marks must stand */
-#define LOOKS_AT_ONCE 4096u /* slabs looked at in a call: some ms */
-#define TRIM_AT_ONCE 256u   /* slabs given back in a call: 64 MiB, some 30 ms */
+#define REST MF_SECOND       /* for which the marks must stand */
+#define PAUSE (80 * MF_MSEC) /* between two parts of a walk */
+#define WORK 65536u          /* blocks looked at in a part: some 10 ms */
+#define WORK_OF_A_RUN 16u    /* what a look at the map costs, in blocks */
 #define MARKS 4u
-
-static uint32_t blocks_in_slab(uint32_t c)
-{
-    return MF_SLAB_UNITS * MF_UNIT / mf__class_size(c);
-}
-
-static struct mf_block *block(const mf_runtime *rt, uint32_t unit, uint32_t c, uint32_t i)
-{
-    return mf__at(rt, mf__unit_offset(rt, unit) + (uint64_t)i * mf__class_size(c));
-}
 
 static struct mf_block *marked_block(const mf_runtime *rt, uint32_t unit, uint32_t c, uint32_t k)
 {
-    return block(rt, unit, c, k * (blocks_in_slab(c) / MARKS));
+    return mf__class_block(rt, unit, c, k * (mf__class_in_slab(c) / MARKS));
+}
+
+/* In a slab's first block, which is free: the number of one that was in use at the last look, to be
+ * asked first. It may be anything. */
+static _Atomic uint32_t *obstacle(const mf_runtime *rt, uint32_t unit, uint32_t c)
+{
+    uint8_t *payload = mf__class_block(rt, unit, c, 0)->payload;
+    return (_Atomic uint32_t *)(void *)(payload + MF_CLASS_HINT);
 }
 
 /* From here on under the lock. Is it a slab of the class, and not the one it carves from? */
@@ -51,12 +50,17 @@ static void mark(mf_runtime *rt, uint32_t unit, uint32_t c)
     }
 }
 
-static bool is_free(mf_runtime *rt, uint32_t unit, uint32_t c)
+static bool is_free(mf_runtime *rt, uint32_t unit, uint32_t c, uint32_t *work)
 {
-    for (uint32_t i = 0; i < blocks_in_slab(c); i++)
-        if (!mf__class_has(rt, c, block(rt, unit, c, i)))
-            return false;
-    return true;
+    uint32_t n = mf__class_in_slab(c), i = atomic_load(obstacle(rt, unit, c));
+    if (i < n && !mf__class_has(rt, c, mf__class_block(rt, unit, c, i)))
+        return false;
+    for (i = 0; i < n; i++)
+        if (!mf__class_has(rt, c, mf__class_block(rt, unit, c, i)))
+            break;
+    *work += i;
+    atomic_store(obstacle(rt, unit, c), i);
+    return i == n;
 }
 
 /* Makes it a run that is nobody's but in self->run. */
@@ -66,53 +70,62 @@ static void dissolve(mf_runtime *rt, uint32_t unit, uint32_t c)
     MF_CRASH("slab.dissolve.noted");
     mf__units_tag(rt, unit, MF_RUN_LEAVING); /* the commit */
     MF_CRASH("slab.dissolve.committed");
-    for (uint32_t i = 0; i < blocks_in_slab(c); i++)
-        mf__class_unlist(rt, c, block(rt, unit, c, i));
+    for (uint32_t i = 0; i < mf__class_in_slab(c); i++)
+        mf__class_unlist(rt, c, mf__class_block(rt, unit, c, i));
     MF_CRASH("slab.dissolve.unlisted");
     mf__note(&rt->self->run, unit + 1);
 }
 
 /* One look: true when the slab was taken apart, and its run is noted in self->run. */
-static bool look(mf_runtime *rt, uint32_t unit, uint32_t c)
+static bool look(mf_runtime *rt, uint32_t unit, uint32_t c, uint32_t *work)
 {
     uint32_t flags = is_slab(rt, unit, c) ? flags_of_marked(rt, unit, c) : 0;
     if (!(flags & MF_BLOCK_LISTED))
         return false;
-    if (!(flags & MF_BLOCK_IDLE))
+    if (!(flags & MF_BLOCK_IDLE)) {
         mark(rt, unit, c);
-    else if (is_free(rt, unit, c))
+    } else if (is_free(rt, unit, c, work)) {
         dissolve(rt, unit, c);
+        *work += mf__class_in_slab(c);
+    }
     return rt->self->run != 0;
 }
 
 /* Looks at a run if it is one for it. */
-static bool trim(mf_runtime *rt, uint32_t unit, uint32_t n, uint32_t c)
+static void trim(mf_runtime *rt, uint32_t unit, uint32_t n, uint32_t c, uint32_t *work)
 {
     if (c >= MF_CLASSES || n != MF_SLAB_UNITS || mf__class_slab(rt, c) == unit + 1)
-        return false;
+        return;
     mf__class_lock(rt, c, MF_FOREVER);
-    bool leaves = look(rt, unit, c);
+    bool leaves = look(rt, unit, c, work);
     mf__class_unlock(rt, c);
     MF_CRASH("slab.trim.unlocked");
     if (leaves)
         mf__units_give(rt, unit);
-    return leaves;
+}
+
+/* Is this process to do a part of the walk? The others leave it alone for a while, also when it is
+ * killed. */
+static bool is_due(struct mf_slab_walk *walk, int64_t now)
+{
+    int64_t due = atomic_load_explicit(&walk->next, memory_order_relaxed);
+    return now >= due && atomic_compare_exchange_strong(&walk->next, &due, now + PAUSE);
 }
 
 void mf__slabs_trim(mf_runtime *rt)
 {
     struct mf_slab_walk *walk = &rt->arena->slab_walk;
-    uint32_t unit = atomic_load_explicit(&walk->unit, memory_order_relaxed), n, tag, given = 0;
     int64_t now = mf__now();
-    if (now < atomic_load_explicit(&walk->next, memory_order_relaxed))
+    if (!is_due(walk, now))
         return;
-    for (uint32_t looks = 0; looks < LOOKS_AT_ONCE && given < TRIM_AT_ONCE; looks++, unit += n) {
+    uint32_t unit = atomic_load_explicit(&walk->unit, memory_order_relaxed), n, tag;
+    for (uint32_t work = 0; work < WORK; work += WORK_OF_A_RUN, unit += n) {
         if (!mf__units_next(rt, &unit, &n, &tag)) {
             unit = 0;
             atomic_store_explicit(&walk->next, now + REST, memory_order_relaxed);
             break;
         }
-        given += trim(rt, unit, n, tag);
+        trim(rt, unit, n, tag, &work);
     }
     atomic_store_explicit(&walk->unit, unit, memory_order_relaxed);
 }

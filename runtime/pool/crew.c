@@ -249,7 +249,7 @@ static void kill_overdue(mf_pool *pool)
 bool mf__crew_needs_care(mf_pool *pool)
 {
     for (uint32_t i = 0; i < pool->options.processes; i++) {
-        const mf_process *p = pool->members[i].p;
+        mf_process *p = pool->members[i].p;
         if (p ? mf__process_is_over(p) : is_working(pool))
             return true;
     }

@@ -54,7 +54,7 @@ uint32_t mf__process_slot(const mf_process *p);
 bool mf_process_is_daemon(const mf_process *p);
 
 /* True when it has ended, whether it was reaped or not. Never blocks, reaps nothing. */
-bool mf__process_is_over(const mf_process *p);
+bool mf__process_is_over(mf_process *p);
 
 /* After a join: what the child's slot said of the task in its hands and of a block that it was
  * about to link there (pool.h); 0 for nothing. */

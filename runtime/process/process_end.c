@@ -35,7 +35,7 @@ static void send_signal(mf_process *p, int signal)
 }
 
 /* Notes the programs of a process that was sent SIGSTOP and whose pid was its own all the time. */
-static void note_programs(const mf_process *p, struct mf_descendants *programs)
+static void note_programs(mf_process *p, struct mf_descendants *programs)
 {
     int before = programs->count;
     mf__descendants_note(programs, p->pid);

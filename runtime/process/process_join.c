@@ -28,12 +28,16 @@ static int wait_for(idtype_t type, id_t id, siginfo_t *info, int options)
 
 /* waitid() on the child: by its pidfd, because a pid that somebody else reaped may already be that
  * of another child of the program. Linux 5.3 has pidfds, but cannot wait for one. */
-static int wait_on(const mf_process *p, siginfo_t *info, int options)
+static int wait_on(mf_process *p, siginfo_t *info, int options)
 {
     int rc = -1;
     errno = EINVAL;
     if (p->pidfd >= 0)
         rc = wait_for((idtype_t)WAIT_BY_PIDFD, (id_t)p->pidfd, info, options);
+    if (rc < 0 && errno == EBADF) { /* the program has closed it, as daemons close all they have */
+        p->pidfd = -1;
+        errno = EINVAL;
+    }
     return rc < 0 && errno == EINVAL ? wait_for(P_PID, (id_t)p->pid, info, options) : rc;
 }
 
@@ -148,13 +152,13 @@ int mf_process_join(mf_runtime *rt, mf_process *p, int64_t deadline)
     return rc;
 }
 
-bool mf__process_has_its_pid(const mf_process *p)
+bool mf__process_has_its_pid(mf_process *p)
 {
     siginfo_t info;
     return wait_on(p, &info, WEXITED | WNOHANG | WNOWAIT) == 0;
 }
 
-bool mf__process_is_over(const mf_process *p)
+bool mf__process_is_over(mf_process *p)
 {
     siginfo_t info;
     if (p->status != MF_PROCESS_RUNNING || p->reaped)

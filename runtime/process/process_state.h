@@ -32,6 +32,6 @@ void mf__process_discard(mf_runtime *rt, mf_process *p);
 
 /* Is the pid still the child's, running or not? When somebody else has reaped it, it may be a
  * stranger's. */
-bool mf__process_has_its_pid(const mf_process *p);
+bool mf__process_has_its_pid(mf_process *p);
 
 #endif

@@ -31,10 +31,11 @@ bool mf__spin(mf_runtime *rt, const _Atomic uint64_t *word, uint64_t seen)
             mf__spin_pause();
         if (atomic_load_explicit(word, memory_order_acquire) != seen) {
             spin->limit = limit * 2 < MOST ? limit * 2 : MOST;
-            spin->turns = 0;
+            spin->turns = spin->vain = 0;
             return true;
         }
     }
+    spin->vain = limit;
     spin->limit = limit / 2 > LEAST ? limit / 2 : LEAST;
     return false;
 }
@@ -80,13 +81,14 @@ static void move(mf_runtime *rt, int64_t now)
 void mf__spin_slept(mf_runtime *rt, int64_t since, uint32_t ring)
 {
     struct mf_spin *spin = &rt->spin;
-    uint32_t here = ring_at(since, mf__cpu());
-    if (rt->cpus < 2 || (ring - here) >> CPU_BITS > SOON)
+    uint32_t here = ring_at(since, mf__cpu()), after = (ring - here) >> CPU_BITS;
+    if (rt->cpus < 2 || after > SOON)
         return;
+    bool was_in_reach = after + spin->vain * SOON / MOST <= SOON;
     bool together = ((ring ^ here) & CPU_MASK) == 0;
     if (!together) {
         spin->turns = 0;
-        if (spin->limit < MOST && has_room(rt))
+        if (was_in_reach && spin->limit < MOST && has_room(rt))
             spin->limit = MOST;
     } else if (++spin->turns >= TURNS) {
         spin->turns = 0;

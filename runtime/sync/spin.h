@@ -5,7 +5,7 @@
  * at the word it waits for first, for as long as that has paid of late. Whether it would have paid
  * is told by a sleep, too: wakers note when they rang, and on which processor.
  *
- *   rang soon, on another processor   the next spin is the longest
+ *   rang soon, on another processor   the next spin is the longest, if it would have seen this ring
  *   rang soon, on the same one        two that take turns on one processor can only sleep. When
  * that goes on, and the family leaves a processor free, the sleeper moves to the next rang late
  * nothing: spins that are in vain grow shorter by themselves

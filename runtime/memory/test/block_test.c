@@ -328,10 +328,10 @@ static void idle_memory_goes_back_to_the_system_when_a_second_has_not_needed_it(
 static void trim_slabs(mf_runtime *rt)
 {
     struct mf_slab_walk *walk = &rt->arena->slab_walk;
-    walk->next = 0;
-    do
+    do {
+        walk->next = 0;
         mf__slabs_trim(rt);
-    while (walk->next == 0);
+    } while (walk->unit != 0);
 }
 
 static void small_blocks_that_nobody_needs_for_a_second_become_units(void)

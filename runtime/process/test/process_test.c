@@ -368,6 +368,20 @@ static void closing_ends_all_children(void)
     CHECK(waitpid(-1, NULL, WNOHANG) < 0 && errno == ECHILD);
 }
 
+static void a_child_is_joined_though_the_program_has_closed_all_descriptors(void)
+{
+    open_family();
+    int status = 7;
+    mf_process *p = start(give, &status), *q = start(stay, NULL);
+    for (int fd = 3; fd < 64; fd++)
+        close(fd);
+    end(p, 7);
+    mf_process_end(rt, q, 0);
+    CHECK(mf_process_status(q) == -SIGKILL || mf_process_status(q) == -SIGTERM);
+    mf_process_free(rt, q);
+    close_family();
+}
+
 static void a_child_whose_handle_was_given_up_is_reaped_at_a_later_start(void)
 {
     open_family();
@@ -450,6 +464,7 @@ int main(void)
     RUN(handlers_are_reset_and_the_mask_is_kept);
     RUN(a_process_forked_by_others_is_told_so);
     RUN(closing_ends_all_children);
+    RUN(a_child_is_joined_though_the_program_has_closed_all_descriptors);
     RUN(a_child_whose_handle_was_given_up_is_reaped_at_a_later_start);
     RUN(a_slot_is_there_for_every_start);
     RUN(a_death_is_settled_by_whoever_looks);
