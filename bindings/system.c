@@ -8,8 +8,6 @@
 
 #include <unistd.h>
 
-#define LOOK (80 * MF_MSEC)
-
 /* Sleeps a while, in which a parent looks after its workers, and anybody after the dead. */
 static int nap(mf_runtime *rt, int64_t deadline)
 {
@@ -17,7 +15,7 @@ static int nap(mf_runtime *rt, int64_t deadline)
     int64_t slice;
     int rc;
     do {
-        slice = mf__now() + LOOK;
+        slice = mf__now() + MF_LOOK_OFTEN;
         mf__wait_say(rt, MF_WAITS_TIME, 0, deadline, &before);
         rc = mf__sleep_until(rt->supervisors && slice < deadline ? slice : deadline);
         mf__wait_unsay(rt, &before);

@@ -90,6 +90,8 @@ struct mf_arena {
     _Atomic uint64_t serials;    /* source of numbers unique in the family */
     _Atomic uint64_t late_wakes; /* sleepers that found something at a re-check: must stay 0 */
     struct mf_mutex watch;       /* role: the one sleeper that looks for deaths often */
+    _Atomic int64_t looked;      /* when one that supervises children has looked last, */
+    _Atomic uint32_t looker;     /* and its slot: then the watch need not look as often */
     struct mf_slab_walk slab_walk;
     struct mf_unit_pool units;
     struct mf_object_pool objects;

@@ -6,10 +6,10 @@
 #include "slot.h"
 #include "unit.h"
 
-#define REST MF_SECOND       /* for which the marks must stand */
-#define PAUSE (80 * MF_MSEC) /* between two parts of a walk */
-#define WORK 65536u          /* blocks looked at in a part: some 10 ms */
-#define WORK_OF_A_RUN 16u    /* what a look at the map costs, in blocks */
+#define REST MF_SECOND        /* for which the marks must stand */
+#define PAUSE (100 * MF_MSEC) /* between two parts of a walk */
+#define WORK 65536u           /* blocks looked at in a part: some 10 ms */
+#define WORK_OF_A_RUN 16u     /* what a look at the map costs, in blocks */
 #define MARKS 4u
 
 static struct mf_block *marked_block(const mf_runtime *rt, uint32_t unit, uint32_t c, uint32_t k)

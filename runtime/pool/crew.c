@@ -16,7 +16,7 @@
 #define SUSPICION_OF_END 10u
 #define SUSPICION_OF_KILL 1u
 
-/* Looks, some 80 ms apart, at which none of the workers could be started. */
+/* Looks, some 100 ms apart, at which none of the workers could be started. */
 #define REFUSALS_MOST 12u
 
 /* --- starting -----------------------------------------------------------------------------------
@@ -250,7 +250,8 @@ bool mf__crew_needs_care(mf_pool *pool)
 {
     for (uint32_t i = 0; i < pool->options.processes; i++) {
         mf_process *p = pool->members[i].p;
-        if (p ? mf__process_is_over(p) : is_working(pool))
+        bool is_gone = p && !mf__process_was_alive(p) && mf__process_is_over(p);
+        if (is_gone || (!p && is_working(pool)))
             return true;
     }
     return pool->timed && mf__crew_next_limit(pool) <= mf__now();

@@ -53,6 +53,9 @@ pid_t mf_process_pid(const mf_process *p);
 uint32_t mf__process_slot(const mf_process *p);
 bool mf_process_is_daemon(const mf_process *p);
 
+/* Was it alive when somebody looked for the dead last? No system call. */
+bool mf__process_was_alive(const mf_process *p);
+
 /* True when it has ended, whether it was reaped or not. Never blocks, reaps nothing. */
 bool mf__process_is_over(mf_process *p);
 

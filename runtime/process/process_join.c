@@ -12,7 +12,6 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define SLICE_SUPERVISING (80 * MF_MSEC)
 #define SLICE_SUSPICIOUS (100 * MF_MSEC)
 #define WAIT_BY_PIDFD 3 /* P_PIDFD, which not every libc names; since Linux 5.4 */
 
@@ -103,7 +102,7 @@ static int sleep_on(mf_runtime *rt, mf_process *p, int64_t deadline)
     if (deadline <= now)
         return MF_ETIMEOUT;
     int64_t slice = p->reaped                         ? MF_MSEC
-                    : rt->supervisors || p->pidfd < 0 ? SLICE_SUPERVISING
+                    : rt->supervisors || p->pidfd < 0 ? MF_LOOK_OFTEN
                     : p->suspicion.looks              ? SLICE_SUSPICIOUS
                                                       : MF_SECOND;
     int64_t until = deadline - now < slice ? deadline : now + slice;
@@ -156,6 +155,11 @@ bool mf__process_has_its_pid(mf_process *p)
 {
     siginfo_t info;
     return wait_on(p, &info, WEXITED | WNOHANG | WNOWAIT) == 0;
+}
+
+bool mf__process_was_alive(const mf_process *p)
+{
+    return mf__phase(atomic_load(&p->place->state)) == MF_SLOT_LIVE;
 }
 
 bool mf__process_is_over(mf_process *p)

@@ -12,7 +12,6 @@
 #include <errno.h>
 #include <limits.h>
 
-#define LOOK_OFTEN (80 * MF_MSEC) /* the watch, and whoever has children to supervise */
 #define LOOK_SELDOM (1 * MF_SECOND)
 
 #define PATIENCE (50 * MF_MSEC) /* how long a waker may stand between its commit and its wake */
@@ -92,6 +91,10 @@ static void supervise(mf_runtime *rt)
 void mf__wait_look_around(mf_runtime *rt)
 {
     rt->looked = mf__now();
+    if (rt->supervisors) {
+        atomic_store_explicit(&rt->arena->looker, rt->slot, memory_order_relaxed);
+        atomic_store_explicit(&rt->arena->looked, rt->looked, memory_order_relaxed);
+    }
     mf__death_check(rt);
     mf__slabs_trim(rt);
     mf__units_trim(rt);
@@ -100,7 +103,7 @@ void mf__wait_look_around(mf_runtime *rt)
 
 void mf__wait_interrupted(mf_runtime *rt)
 {
-    if (mf__now() - rt->looked >= LOOK_OFTEN)
+    if (mf__now() - rt->looked >= MF_LOOK_OFTEN)
         mf__wait_look_around(rt);
 }
 
@@ -113,6 +116,14 @@ static bool keep_watch(mf_runtime *rt)
     return rc == 0 || rc == EOWNERDEAD;
 }
 
+/* Does another process look often, because it has children to supervise? */
+static bool is_watched(const mf_runtime *rt, int64_t now)
+{
+    int64_t looked = atomic_load_explicit(&rt->arena->looked, memory_order_relaxed);
+    uint32_t looker = atomic_load_explicit(&rt->arena->looker, memory_order_relaxed);
+    return looker != rt->slot && now - looked < 2 * MF_LOOK_OFTEN;
+}
+
 /* What a sleep answers at the end of its slice, when nobody rang. */
 #define SLICE_IS_OVER 1
 
@@ -122,7 +133,8 @@ static int sleep_on(mf_runtime *rt, struct mf_wait *w, uint32_t ticket, int64_t 
     bool watch = keep_watch(rt);
     MF_CRASH("wait.sleep.falling");
     int64_t now = mf__now();
-    int64_t until = now + (watch || rt->supervisors ? LOOK_OFTEN : LOOK_SELDOM);
+    bool often = rt->supervisors || (watch && !is_watched(rt, now));
+    int64_t until = now + (often ? MF_LOOK_OFTEN : LOOK_SELDOM);
     int rc = deadline <= now ? MF_ETIMEOUT
                              : mf__futex_wait(&w->seq, ticket, until < deadline ? until : deadline);
     MF_CRASH("wait.sleep.woken");

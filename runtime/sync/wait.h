@@ -25,6 +25,9 @@
 
 #include "arena.h"
 
+/* How often the watch looks for deaths, and whoever has children to supervise. */
+#define MF_LOOK_OFTEN (100 * MF_MSEC)
+
 struct mf_wait {
     _Atomic uint32_t seq;
     _Atomic uint32_t announced;
@@ -36,11 +39,11 @@ struct mf_wait {
 typedef bool mf_condition(const void *arg);
 
 /* Sleeps until holds(arg). 0; MF_ETIMEOUT past the deadline, MF_EINTR after a signal handler ran:
- * it does not hold then. At the latest after a second (80 ms for the watch and for supervisors) a
- * sleeper looks for deaths, gives idle memory back, runs the process's supervisors and checks the
- * condition, so that anything that those may do must be allowed here: the caller holds no lock and
- * has nothing in hand. A condition that was found to hold by such a look alone is counted in
- * arena->late_wakes. */
+ * it does not hold then. At the latest after a second (a tenth of that for the watch and for
+ * supervisors) a sleeper looks for deaths, gives idle memory back, runs the process's supervisors
+ * and checks the condition, so that anything that those may do must be allowed here: the caller
+ * holds no lock and has nothing in hand. A condition that was found to hold by such a look alone is
+ * counted in arena->late_wakes. */
 int mf__wait_until(mf_runtime *rt, struct mf_wait *w, mf_condition *holds, const void *arg,
                    int64_t deadline);
 
