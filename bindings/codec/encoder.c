@@ -13,7 +13,8 @@
 
 enum { PATH_SIZE = 800, PATH_ENDS = 6 };
 
-enum { OUT_KEPT = 1 << 20 }; /* a buffer that has grown beyond this is given back after use */
+/* Buffers that have grown beyond these bytes, or frames, are given back after use. */
+enum { OUT_KEPT = 1 << 20, FRAMES_KEPT = 1 << 12 };
 
 static int finalise(lua_State *L)
 {
@@ -77,6 +78,12 @@ void mf__encoder_give(struct mf_encoder *e)
 
     if (e->out.size > OUT_KEPT)
         mf__buffer_fini(&e->out);
+    if (e->frames_size > FRAMES_KEPT) {
+        free(e->frames);
+        e->frames = NULL;
+        e->frames_size = 0;
+    }
+    mf__identity_rest(&e->map);
     lua_rawseti(e->L, LUA_REGISTRYINDEX, c->spare_place);
     c->spare = e;
 }

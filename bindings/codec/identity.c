@@ -64,13 +64,17 @@ struct mf_identity_slot *mf__identity_enter(struct mf_identity *m, const void *o
 void mf__identity_clear(struct mf_identity *m)
 {
     m->used = 0;
-    if (m->size > LARGEST_KEPT) {
-        mf__identity_fini(m);
-    } else if (++m->generation == 0) {
+    if (++m->generation == 0) {
         if (m->size > 0)
             memset(m->slots, 0, m->size * sizeof *m->slots);
         m->generation = 1;
     }
+}
+
+void mf__identity_rest(struct mf_identity *m)
+{
+    if (m->size > LARGEST_KEPT)
+        mf__identity_fini(m);
 }
 
 void mf__identity_fini(struct mf_identity *m)

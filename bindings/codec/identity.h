@@ -34,8 +34,10 @@ struct mf_identity {
 struct mf_identity_slot *mf__identity_enter(struct mf_identity *m, const void *object,
                                             bool *ret_new);
 
-/* Empties the map. A map that one huge message blew up gives its memory back. */
-void mf__identity_clear(struct mf_identity *m);
+void mf__identity_clear(struct mf_identity *m); /* empties the map */
+
+/* When it is not needed for now: a map that one huge message blew up gives its memory back. */
+void mf__identity_rest(struct mf_identity *m);
 
 /* Frees the slots and zeroes `m`. */
 void mf__identity_fini(struct mf_identity *m);
