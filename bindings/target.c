@@ -54,7 +54,8 @@ static int put_message(lua_State *L, mf_lua *lua, mf_queue *result)
     lua->scratch = (mf_buffer){0};
     int rc = mf__transfer_put_bytes(L, lua, result, message.data, message.used, MF_FOREVER);
     mf__buffer_fini(&lua->scratch);
-    lua->scratch = message;
+    message.used = 0;
+    lua->scratch = message; /* with its room, for what comes */
     return rc;
 }
 
