@@ -7,13 +7,7 @@ local run = require "spec.support.run"
 
 audit.install(before_each, after_each)
 
--- A script that must print `expected`, and nothing on stderr.
-local function check(text, expected)
-    local result = run.script(text)
-    assert.equal("", result.err)
-    assert.equal(expected, result.out)
-    assert.equal(0, result.status)
-end
+local check = run.prints -- the script, what it must print
 
 -- Standard files ----------------------------------------------------------------------------------
 

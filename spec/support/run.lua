@@ -85,6 +85,14 @@ function M.script(text, seconds)
     return M.shell("exec $LUA " .. folder .. "script.lua", seconds)
 end
 
+-- The script must print `expected`, nothing on stderr, and give status 0.
+function M.prints(text, expected)
+    local result, expect = M.script(text), require "luassert"
+    expect.equal("", result.err)
+    expect.equal(expected, result.out)
+    expect.equal(0, result.status)
+end
+
 -- The pids of a session, zombies left out.
 function M.session(pid)
     local pids = {}
