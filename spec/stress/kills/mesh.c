@@ -270,8 +270,22 @@ static void give_idle_memory_back(mf_runtime *rt)
     u->second = mf__now() + MF_SECOND;
     u->next_trim = 0;
     mf__units_trim(rt);
-    rt->arena->slab_walk.next = 0;
-    mf__slabs_trim(rt);
+}
+
+/* Fills two slabs, and gives them back as two looks do: the first marks them, and the second finds
+ * the marks, unless somebody has used the blocks meanwhile. */
+static void empty_slabs(mf_runtime *rt)
+{
+    struct mf_block *blocks[2 * 9];
+    beat(doing_claim);
+    for (unsigned i = 0; i < 2 * 9; i++)
+        blocks[i] = mf__block_new(rt, 28000, rt->slot);
+    for (unsigned i = 0; i < 2 * 9; i++)
+        mf__block_free(rt, blocks[i]);
+    for (unsigned looks = 0; looks < 2; looks++) {
+        atomic_store(&rt->arena->slab_walk.next, 0);
+        mf__slabs_trim(rt);
+    }
 }
 
 void errand(mf_runtime *rt)
@@ -292,6 +306,8 @@ void errand(mf_runtime *rt)
     case 6:
         if (dice(4) == 0)
             give_idle_memory_back(rt);
+        if (dice(4) == 0)
+            empty_slabs(rt);
         break;
     }
 }
