@@ -5,7 +5,7 @@
 
 struct mf_block *mf__segment_new(mf_runtime *rt, uint64_t base, uint64_t capacity_before)
 {
-    uint64_t capacity = capacity_before ? capacity_before * 2 + 1 : FIRST;
+    uint64_t capacity = capacity_before ? capacity_before * 8 + 7 : FIRST;
     if (capacity > MF_SEGMENT_MOST)
         capacity = MF_SEGMENT_MOST;
     struct mf_block *b = mf__block_new(

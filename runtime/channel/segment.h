@@ -28,8 +28,8 @@ struct mf_segment {
 };
 _Static_assert(sizeof(struct mf_segment) == 48, "descriptors stand on cache lines");
 
-/* The block of a new segment, owned by this process: twice as large as the one before, from 15
- * messages (1 KiB) to 511 (32 KiB). NULL when the budget is used up. */
+/* The block of a new segment, owned by this process: eight times as large as the one before,
+ * from 15 messages (1 KiB) to 511 (32 KiB). NULL when the budget is used up. */
 struct mf_block *mf__segment_new(mf_runtime *rt, uint64_t base, uint64_t capacity_before);
 
 /* The segment in the block at an offset that was read from shared memory; NULL when there is no

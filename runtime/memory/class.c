@@ -111,9 +111,7 @@ static uint64_t frontier(const mf_runtime *rt, uint32_t c)
 static bool slab_is_used_up(const mf_runtime *rt, uint32_t c)
 {
     uint64_t carved = atomic_load_explicit(&rt->arena->classes[c].carve, memory_order_relaxed);
-    uint64_t end = ((uint64_t)(uint32_t)carved + 1) * mf__class_size(c);
-    return carved == 0 || end > MF_SLAB_UNITS * MF_UNIT ||
-           (carved >> 32) + MF_SLAB_UNITS > rt->unit_max;
+    return carved == 0 || (uint32_t)carved >= mf__class_in_slab(rt, (uint32_t)(carved >> 32), c);
 }
 
 /* Whose is the block that the victim was moving? */
@@ -148,7 +146,7 @@ static void finish_unlisting(mf_runtime *rt, uint32_t c, struct mf_block *b)
  * the last that was taken out, is neither in it nor wiped. */
 static void unlist_slab(mf_runtime *rt, uint32_t c, uint32_t unit)
 {
-    uint32_t n = mf__class_in_slab(c);
+    uint32_t n = mf__class_in_slab(rt, unit, c);
     for (uint32_t i = 0; i < n; i++) {
         struct mf_block *b = mf__class_block(rt, unit, c, i);
         if (is_listed(b, c) && !mf__class_has(rt, c, b))
@@ -232,17 +230,22 @@ static struct mf_block *carve(mf_runtime *rt, uint32_t c)
 /* Wipes the headers that a slab will have: a run may carry another life's bytes. */
 static void wipe(mf_runtime *rt, uint32_t unit, uint32_t c)
 {
-    uint8_t *slab = mf__at(rt, mf__unit_offset(rt, unit));
-    uint32_t size = mf__class_size(c);
-    for (uint32_t i = 0; i + size <= MF_SLAB_UNITS * MF_UNIT; i += size)
-        atomic_store_explicit(&((struct mf_block *)(slab + i))->tag, 0, memory_order_relaxed);
+    for (uint32_t i = 0, n = mf__class_in_slab(rt, unit, c); i < n; i++)
+        atomic_store_explicit(&mf__class_block(rt, unit, c, i)->tag, 0, memory_order_relaxed);
+}
+
+/* Units of a class's next slab: twice as many as the one had that is used up. */
+static uint32_t next_length(const mf_runtime *rt, uint32_t c)
+{
+    uint32_t slab = mf__class_slab(rt, c), n = slab ? 2 * mf__units_length(rt, slab - 1) : 0;
+    return n == 0 ? 1 : n < MF_SLAB_UNITS ? n : MF_SLAB_UNITS;
 }
 
 /* Gives the class a new slab. */
 static bool add_slab(mf_runtime *rt, uint32_t c)
 {
-    uint32_t unit;
-    if (mf__units_take(rt, MF_SLAB_UNITS, &unit) < 0)
+    uint32_t unit, n = next_length(rt, c);
+    if (mf__units_take(rt, n, &unit) < 0)
         return false;
     MF_CRASH("class.slab.taken");
     wipe(rt, unit, c);

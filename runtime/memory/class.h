@@ -19,7 +19,9 @@
 #include "block.h"
 #include "unit.h"
 
-#define MF_SLAB_UNITS 4u /* a slab: 256 KiB */
+/* A slab: 256 KiB, but for the first of a class, of 64 KiB: most families are small, and whoever takes
+ * a slab maps all of it. */
+#define MF_SLAB_UNITS 4u
 
 /* In slot.run: this slab of class c is being taken apart. The class is told because who settles
  * another one finds the word, too. */
@@ -36,10 +38,11 @@ static inline uint32_t mf__class_size(uint32_t c)
     return (4 + c % 4) << (c / 4 + 4);
 }
 
-/* How many blocks a slab has, and number i of the slab that begins at a unit. */
-static inline uint32_t mf__class_in_slab(uint32_t c)
+/* How many blocks the slab that begins at a unit has, and number i of them. */
+static inline uint32_t mf__class_in_slab(const mf_runtime *rt, uint32_t unit, uint32_t c)
 {
-    return MF_SLAB_UNITS * MF_UNIT / mf__class_size(c);
+    uint32_t n = mf__units_length(rt, unit);
+    return (n < MF_SLAB_UNITS ? n : MF_SLAB_UNITS) * MF_UNIT / mf__class_size(c);
 }
 
 static inline struct mf_block *mf__class_block(const mf_runtime *rt, uint32_t unit, uint32_t c,

@@ -14,7 +14,7 @@
 
 static struct mf_block *marked_block(const mf_runtime *rt, uint32_t unit, uint32_t c, uint32_t k)
 {
-    return mf__class_block(rt, unit, c, k * (mf__class_in_slab(c) / MARKS));
+    return mf__class_block(rt, unit, c, k * (mf__class_in_slab(rt, unit, c) / MARKS));
 }
 
 /* In a slab's first block, which is free: the number of one that was in use at the last look, to be
@@ -28,8 +28,7 @@ static _Atomic uint32_t *obstacle(const mf_runtime *rt, uint32_t unit, uint32_t 
 /* From here on under the lock. Is it a slab of the class, and not the one it carves from? */
 static bool is_slab(const mf_runtime *rt, uint32_t unit, uint32_t c)
 {
-    return mf__units_tag_of(rt, unit) == c && mf__units_length(rt, unit) == MF_SLAB_UNITS &&
-           mf__class_slab(rt, c) != unit + 1;
+    return mf__units_tag_of(rt, unit) == c && mf__class_slab(rt, c) != unit + 1;
 }
 
 /* The flags that all blocks have that carry marks. */
@@ -52,7 +51,7 @@ static void mark(mf_runtime *rt, uint32_t unit, uint32_t c)
 
 static bool is_free(mf_runtime *rt, uint32_t unit, uint32_t c, uint32_t *work)
 {
-    uint32_t n = mf__class_in_slab(c), i = atomic_load(obstacle(rt, unit, c));
+    uint32_t n = mf__class_in_slab(rt, unit, c), i = atomic_load(obstacle(rt, unit, c));
     if (i < n && !mf__class_has(rt, c, mf__class_block(rt, unit, c, i)))
         return false;
     for (i = 0; i < n; i++)
@@ -70,7 +69,7 @@ static void dissolve(mf_runtime *rt, uint32_t unit, uint32_t c)
     MF_CRASH("slab.dissolve.noted");
     mf__units_tag(rt, unit, MF_RUN_LEAVING); /* the commit */
     MF_CRASH("slab.dissolve.committed");
-    for (uint32_t i = 0; i < mf__class_in_slab(c); i++)
+    for (uint32_t i = 0, n = mf__class_in_slab(rt, unit, c); i < n; i++)
         mf__class_unlist(rt, c, mf__class_block(rt, unit, c, i));
     MF_CRASH("slab.dissolve.unlisted");
     mf__note(&rt->self->run, unit + 1);
@@ -86,15 +85,15 @@ static bool look(mf_runtime *rt, uint32_t unit, uint32_t c, uint32_t *work)
         mark(rt, unit, c);
     } else if (is_free(rt, unit, c, work)) {
         dissolve(rt, unit, c);
-        *work += mf__class_in_slab(c);
+        *work += mf__class_in_slab(rt, unit, c);
     }
     return rt->self->run != 0;
 }
 
 /* Looks at a run if it is one for it. */
-static void trim(mf_runtime *rt, uint32_t unit, uint32_t n, uint32_t c, uint32_t *work)
+static void trim(mf_runtime *rt, uint32_t unit, uint32_t c, uint32_t *work)
 {
-    if (c >= MF_CLASSES || n != MF_SLAB_UNITS || mf__class_slab(rt, c) == unit + 1)
+    if (c >= MF_CLASSES || mf__class_slab(rt, c) == unit + 1)
         return;
     mf__class_lock(rt, c, MF_FOREVER);
     bool leaves = look(rt, unit, c, work);
@@ -125,7 +124,7 @@ void mf__slabs_trim(mf_runtime *rt)
             atomic_store_explicit(&walk->next, now + REST, memory_order_relaxed);
             break;
         }
-        trim(rt, unit, n, tag, &work);
+        trim(rt, unit, tag, &work);
     }
     atomic_store_explicit(&walk->unit, unit, memory_order_relaxed);
 }
