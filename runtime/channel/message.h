@@ -9,8 +9,9 @@
 
 #include "block.h"
 
-/* The longest message that needs no block. */
-#define MF_INLINE 48u
+/* The longest message that needs no block: in any segment of a queue, and in a wide one. */
+#define MF_INLINE_NARROW 48u
+#define MF_INLINE 112u
 /* What a descriptor can say of a message. */
 #define MF_MESSAGE_MOST ((UINT64_C(1) << 40) - 1)
 #define MF_HANDLES_MOST ((1u << 24) - 1)

@@ -13,7 +13,7 @@ int mf_queue_new(mf_runtime *rt, uint64_t capacity, mf_queue **ret_q)
     int rc = mf__object_new(rt, MF_KIND_QUEUE, &q);
     if (rc < 0)
         return rc;
-    struct mf_block *b = mf__segment_new(rt, 0, 0);
+    struct mf_block *b = mf__segment_new(rt, 0, MF_INLINE_NARROW, NULL);
     if (!b) {
         mf__object_drop(rt, q);
         return MF_ENOMEM;

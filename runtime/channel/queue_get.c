@@ -23,7 +23,8 @@ struct mf_block *mf__queue_leave_segment(mf_runtime *rt, mf_queue *q)
 
 /* The descriptor of the oldest message; *ret_old is a segment to free when the lock is left. NULL
  * when there is none where it should be. */
-static struct mf_descriptor *oldest(mf_runtime *rt, mf_queue *q, struct mf_block **ret_old)
+static struct mf_descriptor *oldest(mf_runtime *rt, mf_queue *q, uint32_t *ret_room,
+                                    struct mf_block **ret_old)
 {
     struct mf_end *e = &q->end[GET];
     struct mf_segment *s = mf__segment_at(rt, segment(q, GET));
@@ -37,21 +38,28 @@ static struct mf_descriptor *oldest(mf_runtime *rt, mf_queue *q, struct mf_block
         *ret_old = mf__queue_leave_segment(rt, q);
         s = next;
     }
-    return mf__segment_descriptor(rt, s, seq);
+    *ret_room = mf__segment_room(s);
+    return mf__segment_descriptor(rt, s, seq, *ret_room);
 }
 
 /* Fills m from a descriptor whose message is now ours alone. False: that is none. */
-static bool receive(mf_runtime *rt, struct mf_message *m, const struct mf_descriptor *d)
+static bool receive(mf_runtime *rt, struct mf_message *m, const struct mf_descriptor *d,
+                    uint32_t room)
 {
     uint64_t block = d->block;
     m->size = d->size;
     m->handle_count = d->handles;
     m->block = NULL;
     if (!block) {
-        memcpy(m->small, d->small, sizeof m->small);
+        if (m->size > room || m->handle_count)
+            return false;
+        memcpy(m->small, d->small, MF_INLINE_NARROW);
+        if (m->size > MF_INLINE_NARROW)
+            memcpy(m->small + MF_INLINE_NARROW, d->small + MF_INLINE_NARROW,
+                   MF_INLINE - MF_INLINE_NARROW);
         m->handles = NULL;
         m->data = m->small;
-        return m->size <= MF_INLINE && m->handle_count == 0;
+        return true;
     }
     struct mf_block *b = mf__block_at(rt, block);
     size_t before = m->handle_count * sizeof(uint64_t);
@@ -84,11 +92,12 @@ static int get_locked(mf_runtime *rt, mf_queue *q, struct mf_message *m, bool ta
     bool closed = mf_queue_is_closed(q);
     if (!has_more(q, seq))
         return closed ? MF_ECLOSED : MF_EEMPTY;
-    struct mf_descriptor *d = oldest(rt, q, ret_old);
+    uint32_t room;
+    struct mf_descriptor *d = oldest(rt, q, &room, ret_old);
     struct mf_slot *s = rt->self;
     if (!d)
         return MF_ECORRUPT;
-    if (!receive(rt, m, d) || (task && m->size != sizeof(uint64_t))) {
+    if (!receive(rt, m, d, room) || (task && m->size != sizeof(uint64_t))) {
         atomic_store(&q->end[GET].at, seq + 1);
         return MF_ECORRUPT;
     }
@@ -197,14 +206,15 @@ static uint32_t get_words_locked(mf_runtime *rt, mf_queue *q, uint64_t *ret_word
                                  struct mf_block **ret_old)
 {
     uint64_t seq = atomic_load_explicit(&q->end[GET].at, memory_order_relaxed);
-    if (!has_more(q, seq) || !oldest(rt, q, ret_old))
+    uint32_t room;
+    if (!has_more(q, seq) || !oldest(rt, q, &room, ret_old))
         return 0;
     struct mf_segment *s = mf__segment_at(rt, segment(q, GET));
     uint64_t end = atomic_load_explicit(&body(q)->known, memory_order_relaxed);
     uint32_t n = 0;
     end = end < s->base + s->capacity ? end : s->base + s->capacity;
     while (n < max && seq + n < end) {
-        const struct mf_descriptor *d = mf__segment_descriptor(rt, s, seq + n);
+        const struct mf_descriptor *d = mf__segment_descriptor(rt, s, seq + n, room);
         if (!d || d->block || d->handles || d->size != sizeof *ret_words)
             break;
         memcpy(&ret_words[n++], d->small, sizeof *ret_words);

@@ -4,22 +4,22 @@
 
 #include <string.h>
 
-/* The descriptor that the next message goes to, with a segment around it. Under the lock. 0,
- * MF_ENOMEM or MF_ECORRUPT. */
-static int next_descriptor(mf_runtime *rt, mf_queue *q, struct mf_descriptor **ret_d)
+/* The segment that the next message, of so many bytes, goes to. Under the lock. 0, MF_ENOMEM or
+ * MF_ECORRUPT. */
+static int next_segment(mf_runtime *rt, mf_queue *q, size_t size, struct mf_segment **ret_s)
 {
     struct mf_end *e = &q->end[PUT];
     struct mf_segment *s = mf__segment_at(rt, segment(q, PUT));
     uint64_t seq = atomic_load_explicit(&e->at, memory_order_relaxed);
     if (!s)
         return MF_ECORRUPT;
-    if (seq - s->base < s->capacity) {
-        *ret_d = mf__segment_descriptor(rt, s, seq);
-        return *ret_d ? 0 : MF_ECORRUPT;
-    }
+    *ret_s = s;
+    if (seq - s->base < s->capacity)
+        return 0;
     uint64_t next = atomic_load_explicit(&s->next, memory_order_relaxed);
     if (!next) {
-        struct mf_block *b = mf__segment_new(rt, seq, s->capacity);
+        bool wide = size > MF_INLINE_NARROW && size <= MF_INLINE;
+        struct mf_block *b = mf__segment_new(rt, seq, wide ? MF_INLINE : MF_INLINE_NARROW, s);
         if (!b)
             return MF_ENOMEM;
         next = mf__offset(rt, b);
@@ -33,12 +33,11 @@ static int next_descriptor(mf_runtime *rt, mf_queue *q, struct mf_descriptor **r
     }
     MF_CRASH("queue.link.ready");
     mf__note(&e->segment, next);
-    s = mf__segment_at(rt, next);
-    *ret_d = s ? mf__segment_descriptor(rt, s, seq) : NULL;
-    return *ret_d ? 0 : MF_ECORRUPT;
+    *ret_s = mf__segment_at(rt, next);
+    return *ret_s ? 0 : MF_ECORRUPT;
 }
 
-/* What is put: bytes that fit a descriptor, or a block. */
+/* What is put: bytes that may fit a descriptor, or a block. */
 struct parcel {
     const void *data;
     struct mf_block *block;
@@ -46,7 +45,10 @@ struct parcel {
     uint32_t handles;
 };
 
-/* One try, under the lock. 0, MF_EFULL, MF_ECLOSED, MF_ENOMEM or MF_ECORRUPT. */
+/* What a put says to its caller alone: the bytes do not fit here. */
+#define WITHOUT_ROOM 1
+
+/* One try, under the lock. 0, WITHOUT_ROOM, MF_EFULL, MF_ECLOSED, MF_ENOMEM or MF_ECORRUPT. */
 static int put_locked(mf_runtime *rt, mf_queue *q, const struct parcel *p)
 {
     struct body *b = body(q);
@@ -55,10 +57,16 @@ static int put_locked(mf_runtime *rt, mf_queue *q, const struct parcel *p)
     uint64_t seq = atomic_load_explicit(&q->end[PUT].at, memory_order_relaxed);
     if (b->capacity && seq - head(q) >= b->capacity)
         return MF_EFULL;
-    struct mf_descriptor *d;
-    int rc = next_descriptor(rt, q, &d);
+    struct mf_segment *s;
+    int rc = next_segment(rt, q, p->size, &s);
     if (rc < 0)
         return rc;
+    uint32_t room = mf__segment_room(s);
+    if (!p->block && p->size > room)
+        return WITHOUT_ROOM;
+    struct mf_descriptor *d = mf__segment_descriptor(rt, s, seq, room);
+    if (!d)
+        return MF_ECORRUPT;
     d->size = p->size;
     d->handles = p->handles;
     if (!p->block) {
@@ -129,13 +137,25 @@ int mf__queue_put_block(mf_runtime *rt, mf_queue *q, struct mf_block *b, size_t 
     return put(rt, q, &(struct parcel){.block = b, .size = size, .handles = n}, deadline);
 }
 
+/* Where producers stand now; they may have moved on when the message is put. */
+static bool may_have_room(mf_runtime *rt, mf_queue *q, size_t size)
+{
+    if (size <= MF_INLINE_NARROW || size > MF_INLINE)
+        return size <= MF_INLINE_NARROW;
+    const struct mf_segment *s = mf__segment_at(rt, segment(q, PUT));
+    return s && mf__segment_room(s) >= size;
+}
+
 int mf_queue_put(mf_runtime *rt, mf_queue *q, const void *data, size_t size,
                  const uint64_t *handles, uint32_t n, int64_t deadline)
 {
-    if (size <= MF_INLINE && n == 0)
-        return put(rt, q, &(struct parcel){.data = data, .size = size}, deadline);
     struct mf_block *b;
-    int rc = mf__message_new(rt, data, size, handles, n, &b, NULL);
+    int rc = WITHOUT_ROOM;
+    if (n == 0 && may_have_room(rt, q, size))
+        rc = put(rt, q, &(struct parcel){.data = data, .size = size}, deadline);
+    if (rc <= 0)
+        return rc;
+    rc = mf__message_new(rt, data, size, handles, n, &b, NULL);
     if (rc < 0)
         return rc;
     rc = mf__queue_put_block(rt, q, b, size, n, deadline);
@@ -151,17 +171,18 @@ int mf_queue_put(mf_runtime *rt, mf_queue *q, const void *data, size_t size,
  * put_locked. */
 static int put_words_locked(mf_runtime *rt, mf_queue *q, const uint64_t *words, uint32_t n)
 {
-    struct mf_descriptor *d;
+    struct mf_descriptor *d = NULL;
+    struct mf_segment *s;
     if (atomic_load_explicit(&body(q)->closed, memory_order_relaxed))
         return MF_ECLOSED;
-    int rc = next_descriptor(rt, q, &d);
+    int rc = next_segment(rt, q, sizeof *words, &s);
     if (rc < 0)
         return rc;
-    struct mf_segment *s = mf__segment_at(rt, segment(q, PUT));
+    uint32_t width = mf__segment_room(s);
     uint64_t seq = atomic_load_explicit(&q->end[PUT].at, memory_order_relaxed);
     uint64_t room = s->base + s->capacity - seq;
     n = n < room ? n : (uint32_t)room;
-    for (uint32_t i = 0; i < n && (d = mf__segment_descriptor(rt, s, seq + i)); i++) {
+    for (uint32_t i = 0; i < n && (d = mf__segment_descriptor(rt, s, seq + i, width)); i++) {
         d->size = sizeof *words;
         d->handles = 0;
         d->block = 0;

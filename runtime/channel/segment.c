@@ -1,20 +1,27 @@
 /* segment.c - the pieces of a queue: see segment.h. */
 #include "segment.h"
 
-#define FIRST 15u
+#define LARGEST_FIRST 15u /* messages */
 
-struct mf_block *mf__segment_new(mf_runtime *rt, uint64_t base, uint64_t capacity_before)
+/* Bytes of the segment behind another, the block's header included. */
+static uint32_t size_behind(const struct mf_segment *before)
 {
-    uint64_t capacity = capacity_before ? capacity_before * 8 + 7 : FIRST;
-    if (capacity > MF_SEGMENT_MOST)
-        capacity = MF_SEGMENT_MOST;
-    struct mf_block *b = mf__block_new(
-        rt, sizeof(struct mf_segment) + capacity * sizeof(struct mf_descriptor), rt->slot);
+    if (!before)
+        return 1 << 10;
+    return before->capacity <= LARGEST_FIRST ? 8 << 10 : 32 << 10;
+}
+
+struct mf_block *mf__segment_new(mf_runtime *rt, uint64_t base, uint32_t room,
+                                 const struct mf_segment *before)
+{
+    size_t size = size_behind(before) - sizeof(struct mf_block);
+    struct mf_block *b = mf__block_new(rt, size, rt->slot);
     if (!b)
         return NULL;
     struct mf_segment *s = (struct mf_segment *)b->payload;
     s->base = base;
-    s->capacity = capacity;
+    s->room = room;
+    s->capacity = (size - sizeof *s) / (sizeof(struct mf_descriptor) + room);
     atomic_store_explicit(&s->next, 0, memory_order_relaxed);
     return b;
 }

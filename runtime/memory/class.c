@@ -234,11 +234,11 @@ static void wipe(mf_runtime *rt, uint32_t unit, uint32_t c)
         atomic_store_explicit(&mf__class_block(rt, unit, c, i)->tag, 0, memory_order_relaxed);
 }
 
-/* Units of a class's next slab: twice as many as the one had that is used up. */
+/* Units of a class's next slab. Of large blocks a unit holds few, and the rest is lost: where more
+ * than that are wanted, a slab is longer. */
 static uint32_t next_length(const mf_runtime *rt, uint32_t c)
 {
-    uint32_t slab = mf__class_slab(rt, c), n = slab ? 2 * mf__units_length(rt, slab - 1) : 0;
-    return n == 0 ? 1 : n < MF_SLAB_UNITS ? n : MF_SLAB_UNITS;
+    return mf__class_size(c) >= MF_UNIT / 8 && mf__class_slab(rt, c) ? MF_SLAB_UNITS : 1;
 }
 
 /* Gives the class a new slab. */

@@ -19,8 +19,8 @@
 #include "block.h"
 #include "unit.h"
 
-/* A slab: 256 KiB, but for the first of a class, of 64 KiB: most families are small, and whoever takes
- * a slab maps all of it. */
+/* Units of the longest slab. Most have one: most families are small, and who takes a slab maps all
+ * of it. */
 #define MF_SLAB_UNITS 4u
 
 /* In slot.run: this slab of class c is being taken apart. The class is told because who settles

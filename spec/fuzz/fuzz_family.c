@@ -188,7 +188,7 @@ static void die_with_full_hands(mf_runtime *rt)
 static void die_at_end(mf_runtime *rt, struct mf_object *q, uint32_t side)
 {
     struct mf_block *b = mf__block_new(rt, FUZZ_BLOCK, MF_IN_HAND);
-    struct mf_block *s = mf__segment_new(rt, 100, 0);
+    struct mf_block *s = mf__segment_new(rt, 100, MF_INLINE, NULL);
 
     (void)b;
     mf__mutex_lock(&q->end[side].lock, rt->slot, MF_FOREVER);
@@ -340,10 +340,9 @@ static void add_run(mf_runtime *rt, uint32_t unit, uint32_t n, uint32_t tag, voi
     uint8_t *at = mf__at(rt, mf__unit_offset(rt, unit));
     size_t size = tag < MF_CLASSES ? (size_t)(4 + tag % 4) << (tag / 4 + 4) : 0;
 
-    (void)n;
     if (tag >= MF_CLASSES)
         add_block(arg, (struct mf_block *)at, 32);
-    for (size_t i = 0; size > 0 && i + size <= 4 * MF_UNIT; i += size)
+    for (size_t i = 0; size > 0 && i + size <= (size_t)n * MF_UNIT; i += size)
         add_block(arg, (struct mf_block *)(at + i), size);
 }
 
@@ -355,7 +354,10 @@ static void add_next_messages(struct fuzz_family *f)
 
     for (int n = 0; n < 40; n++)
         for (uint64_t i = 0; i < 5; i++)
-            add_place(f, &s->descriptor[(head - s->base + i) % s->capacity], 16);
+            add_place(f,
+                      mf__segment_descriptor(f->rt, s, s->base + (head - s->base + i) % s->capacity,
+                                             mf__segment_room(s)),
+                      16);
 }
 
 static void find_places(struct fuzz_family *f)

@@ -130,11 +130,48 @@ static void every_size_arrives_whole(void)
         uint8_t *bytes = bytes_of(sizes[i]);
         CHECK(mf_queue_put(rt, q, bytes, sizes[i], NULL, 0, MF_FOREVER) == 0);
         CHECK(mf__queue_get(rt, q, &m, MF_FOREVER) == 0 && m.size == sizes[i]);
-        CHECK((m.block == NULL) == (m.size <= MF_INLINE) && memcmp(m.data, bytes, m.size) == 0);
+        CHECK((m.block == NULL) == (m.size <= MF_INLINE_NARROW) &&
+              memcmp(m.data, bytes, m.size) == 0);
         mf__queue_delivered(rt);
         mf__message_free(rt, &m);
         free(bytes);
     }
+    close_queue();
+}
+
+/* Puts messages 0..n-1, whose sizes are given in turn; gets them whole and in order. How many of the
+ * last n / 2 had a block. */
+static unsigned pass_on(const size_t *sizes, unsigned count, unsigned n)
+{
+    struct mf_message m;
+    unsigned blocks = 0;
+    for (unsigned i = 0; i < n; i++) {
+        uint8_t *bytes = bytes_of(sizes[i % count] + i % 7);
+        CHECK(mf_queue_put(rt, q, bytes, sizes[i % count] + i % 7, NULL, 0, MF_FOREVER) == 0);
+        free(bytes);
+    }
+    for (unsigned i = 0; i < n; i++) {
+        uint8_t *bytes = bytes_of(sizes[i % count] + i % 7);
+        CHECK(mf__queue_get(rt, q, &m, MF_FOREVER) == 0 && m.size == sizes[i % count] + i % 7);
+        CHECK(memcmp(m.data, bytes, m.size) == 0);
+        blocks += i >= n / 2 && m.block;
+        mf__queue_delivered(rt);
+        mf__message_free(rt, &m);
+        free(bytes);
+    }
+    return blocks;
+}
+
+static void segments_become_as_wide_as_the_messages_need_them(void)
+{
+    static const size_t small[] = {8}, middle[] = {60, 100}, large[] = {200},
+                        mixed[] = {100, 8, 30, 300, 55};
+    open_queue(0);
+    CHECK(pass_on(small, 1, 2000) == 0);
+    CHECK(pass_on(middle, 2, 2000) == 0);
+    CHECK(pass_on(large, 1, 2000) == 1000);
+    pass_on(mixed, 5, 5000);
+    CHECK(pass_on(middle, 2, 2000) == 0);
     close_queue();
 }
 
@@ -190,6 +227,7 @@ int main(void)
     RUN(an_empty_queue_gives_empty_or_timeout);
     RUN(a_closed_queue_is_drained_and_then_says_so);
     RUN(every_size_arrives_whole);
+    RUN(segments_become_as_wide_as_the_messages_need_them);
     RUN(a_message_too_large_is_refused_and_nothing_is_put);
     RUN(an_unbounded_queue_ends_at_the_budget_and_recovers);
     RUN(tasks_are_in_the_slot_when_they_leave_the_queue);

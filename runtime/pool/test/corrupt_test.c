@@ -44,7 +44,8 @@ static int get(void)
 
 static struct mf_descriptor *descriptor(unsigned i)
 {
-    return &mf__segment_at(rt, atomic_load(&q->end[1].segment))->descriptor[i];
+    struct mf_segment *s = mf__segment_at(rt, atomic_load(&q->end[1].segment));
+    return mf__segment_descriptor(rt, s, i, mf__segment_room(s));
 }
 
 static void a_message_that_is_none_is_passed_over(void)
