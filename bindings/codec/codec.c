@@ -146,7 +146,7 @@ void mf__encode(lua_State *L, mf_codec *c, int first, int n, const char *what, m
     for (int i = 0;; i++) {
         if (i == n)
             return;
-        if (!mf__put_scalar(L, first + i, out))
+        if (!mf__put_scalar(L, first + i, lua_type(L, first + i), out))
             break;
     }
     out->used = start;

@@ -36,13 +36,20 @@ struct mf_codec {
     struct mf_codec_hooks hooks;
     uint64_t process_id;
     const void *globals;      /* address of _G */
-    struct mf_encoder *spare; /* an encoder that is not in use, or NULL; */
-    int spare_place;          /* the registry keeps it there: see mf__encoder_take */
+    struct mf_encoder *spare;      /* an encoder that is not in use, or NULL */
+    struct mf_encoder *registered; /* the one that was given back last, */
+    int spare_place;               /* which the registry keeps there: see mf__encoder_take */
     struct mf_modules modules;
     uint64_t last_class, last_serial; /* given out */
     uint64_t clock;
     struct mf_loaded loaded[MF_LOADED_FUNCTIONS];
 };
+
+/* May the table have a name (see modules.h)? Mostly there is none, and nothing to be asked. */
+static inline bool mf__may_have_name(const mf_codec *c, const void *table)
+{
+    return c->modules.used > 0 || table == c->globals;
+}
 
 /* lua_checkstack has refused: because Lua's stack is as large as it may be, not for want of memory?
    By the part of it that the running function has. */

@@ -35,6 +35,7 @@ static void open_frame(struct mf_encoder *e)
 {
     lua_State *L = e->L;
     struct mf_frame *f;
+    uint8_t *p;
     uint64_t list = lua_rawlen(L, -1);
 
     if (e->depth == e->frames_size) {
@@ -45,12 +46,14 @@ static void open_frame(struct mf_encoder *e)
         e->frames = f;
         e->frames_size = size;
     }
-    mf__encode_varint(e, list);
+    p = mf__put_varint(mf__encode_room(e, MF_FORMAT_VARINT + 1), list);
     f = &e->frames[e->depth];
     *f = (struct mf_frame){.table = lua_gettop(L), .listing = list > 0, .next = 1, .list = list};
-    f->hint = e->out.used;
-    mf__encode_tag(e, 0);
-    mf__encode_deepen(e);
+    f->hint = (size_t)(p - e->out.data);
+    *p++ = 0;
+    e->out.used = f->hint + 1;
+    if (e->depth % MF_DEEPEN == MF_DEEPEN - 1)
+        mf__encode_deepen(e);
     lua_pushnil(L);
     e->depth++;
 }
@@ -85,13 +88,11 @@ static inline bool next_entry(struct mf_encoder *e, struct mf_frame *f)
     return lua_next(e->L, f->table) != 0;
 }
 
-/* The number kind of the value at the top as the tag of its run; 0: not worth one. */
+/* The kind of the number at the top as the tag of its run; 0: not worth one. */
 static int run_of(lua_State *L)
 {
     lua_Integer v;
 
-    if (lua_type(L, -1) != LUA_TNUMBER)
-        return 0;
     if (!lua_isinteger(L, -1))
         return MF_TAG_RUN_FLOAT;
     v = lua_tointegerx(L, -1, NULL);
@@ -190,20 +191,20 @@ static bool in_list(struct mf_encoder *e, struct mf_frame *f)
 /* Writes the key under the value at the top. */
 static bool encode_key(struct mf_encoder *e)
 {
-    if (mf__put_scalar(e->L, -2, &e->out))
+    if (mf__put_scalar(e->L, -2, lua_type(e->L, -2), &e->out))
         return true;
     lua_pushvalue(e->L, -2);
     return mf__encode_part(e, "key", NULL);
 }
 
-static bool encode_top(struct mf_encoder *e);
+static bool encode_top(struct mf_encoder *e, int type);
 
 /* Writes the next entry of the innermost table, or ends it. A table in it becomes the innermost. */
 static bool encode_entry(struct mf_encoder *e)
 {
     lua_State *L = e->L;
     struct mf_frame *f = &e->frames[e->depth - 1];
-    int run;
+    int run, type;
 
     if (!next_entry(e, f)) {
         close_frame(e);
@@ -214,22 +215,23 @@ static bool encode_entry(struct mf_encoder *e)
             mf__encode_tag(e, MF_TAG_END);
         f->listing = false;
     }
+    type = lua_type(L, -1);
     if (!f->listing) {
         f->pairs++;
         if (!encode_key(e))
             return false;
-    } else if ((run = run_of(L)) != 0) {
+    } else if (type == LUA_TNUMBER && (run = run_of(L)) != 0) {
         if (!encode_run(e, f, run))
             close_frame(e);
         return true;
     } else {
         f->next++;
     }
-    if (mf__put_scalar(L, -1, &e->out)) {
+    if (mf__put_scalar(L, -1, type, &e->out)) {
         lua_pop(L, 1);
         return true;
     }
-    return encode_top(e);
+    return encode_top(e, type);
 }
 
 bool mf__encode_entries(struct mf_encoder *e)
@@ -247,19 +249,20 @@ bool mf__encode_entries(struct mf_encoder *e)
 static bool encode_table(struct mf_encoder *e)
 {
     lua_State *L = e->L;
-    enum mf_written written = mf__encode_named(e);
+    const void *table = lua_topointer(L, -1);
+    enum mf_written written;
 
-    if (written != MF_NOT_WRITTEN)
+    if (mf__may_have_name(e->codec, table) && (written = mf__encode_named(e)) != MF_NOT_WRITTEN)
         return written == MF_WRITTEN;
     e->complex = true;
-    lua_pushvalue(L, e->slots + 1 + MF_SLOT_INDEX);
+    lua_getiuservalue(L, e->self, MF_ENCODER_INDEX);
     if (lua_rawget(L, -2) != LUA_TNIL) {
         lua_pop(L, 1);
         return mf__encode_class(e);
     }
     lua_pop(L, 1);
     if (!lua_getmetatable(L, -1)) {
-        if (mf__encode_reference(e, lua_topointer(L, -1))) {
+        if (mf__encode_reference(e, table)) {
             lua_pop(L, 1);
             return true;
         }
@@ -274,11 +277,11 @@ static bool encode_table(struct mf_encoder *e)
 }
 
 /* Writes the value at the top and pops it, but for a table, which it only begins. */
-static bool encode_top(struct mf_encoder *e)
+static bool encode_top(struct mf_encoder *e, int type)
 {
     lua_State *L = e->L;
 
-    switch (lua_type(L, -1)) {
+    switch (type) {
     case LUA_TSTRING: encode_text(e); return true;
     case LUA_TTABLE: return encode_table(e);
     case LUA_TFUNCTION: return mf__encode_function(e);
@@ -292,7 +295,7 @@ static bool encode_top(struct mf_encoder *e)
     case LUA_TTHREAD:
         mf__encode_fail(e, "cannot send a coroutine; send the function and start it there");
     default:
-        if (!mf__put_scalar(L, -1, &e->out))
+        if (!mf__put_scalar(L, -1, type, &e->out))
             mf__encode_fail(e, "not enough memory");
         lua_pop(L, 1);
         return true;
@@ -307,7 +310,7 @@ bool mf__encode_value(struct mf_encoder *e)
     if (++e->level > MF_FORMAT_LEVELS)
         mf__encode_fail(e, "nested too deeply");
     mf__encode_deepen(e);
-    done = encode_top(e);
+    done = encode_top(e, lua_type(e->L, -1));
     while (done && e->depth > floor)
         done = encode_entry(e);
     e->level--;
@@ -337,6 +340,8 @@ static bool encode_all(struct mf_encoder *e, int first, int n)
             return false;
     }
     e->place = 0;
+    if (!e->has_slots && e->handle_count == 0)
+        return true;
     return mf__encode_globals(e) && mf__encode_classes(e);
 }
 
@@ -348,8 +353,8 @@ void mf__encode_message(struct mf_encoder *e, int first, int n, const char *what
     e->slots = lua_gettop(L);
     do {
         lua_settop(L, e->slots);
-        lua_pushliteral(L, "__index");
         lua_settop(L, e->slots + MF_SLOTS);
+        e->has_slots = false;
         e->out.used = 0;
         e->depth = 0;
         e->link = e->root;

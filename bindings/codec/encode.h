@@ -34,9 +34,11 @@ struct mf_link {
     const struct mf_link *up;
 };
 
+/* The user values of an encoder. */
+enum { MF_ENCODER_INDEX = 1 /* the string "__index" */ };
+
 /* Stack slots that an encoding reserves; nil until something needs them. */
 enum mf_encode_slot {
-    MF_SLOT_INDEX,        /* the string "__index" */
     MF_SLOT_ENVIRONMENTS, /* see environment.c */
     MF_SLOT_CLASSES,      /* list of the classes of the message, and class -> its place */
     MF_SLOT_KEEP,         /* list of values made during encoding, so that addresses stay theirs */
@@ -73,6 +75,7 @@ struct mf_encoder {
     bool modules_seen; /* package.loaded was compared during this message */
     bool watching;     /* a capture: record what it depends on */
     bool complex;      /* it depends on more than scalars and names */
+    bool has_slots;    /* one of the reserved slots may have been used */
     struct mf_environment environments[MF_ENVIRONMENTS]; /* of the functions of this body */
     int environment_count;
     mf_buffer scratch;
@@ -86,6 +89,9 @@ bool mf__encode_part(struct mf_encoder *e, const char *kind, const char *name);
 
 /* Writes the table at the top, entry by entry, as a plain table whatever it is. */
 bool mf__encode_entries(struct mf_encoder *e);
+
+/* Makes room at the end of `out`, or raises; answers where. */
+uint8_t *mf__encode_room(struct mf_encoder *e, size_t size);
 
 /* Appends bytes, a tag, a varint, a string value. */
 void mf__encode_bytes(struct mf_encoder *e, const void *bytes, size_t size);
@@ -112,7 +118,8 @@ uint32_t mf__encode_handle(struct mf_encoder *e, uint64_t handle);
 /* Pushes the reserved slot's value; makes it a table first if it is nil. */
 void mf__encode_push_slot(struct mf_encoder *e, enum mf_encode_slot slot);
 
-/* Makes room on Lua's stack for what another level needs, or raises. */
+/* Makes room on Lua's stack for what another MF_DEEPEN levels of tables need, or raises. */
+enum { MF_DEEPEN = 4 };
 void mf__encode_deepen(struct mf_encoder *e);
 
 /* Raises the error "path: text". */

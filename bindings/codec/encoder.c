@@ -32,9 +32,11 @@ static int finalise(lua_State *L)
 
 static struct mf_encoder *new_encoder(lua_State *L)
 {
-    struct mf_encoder *e = lua_newuserdatauv(L, sizeof *e, 0);
+    struct mf_encoder *e = lua_newuserdatauv(L, sizeof *e, MF_ENCODER_INDEX);
 
     memset(e, 0, sizeof *e);
+    lua_pushliteral(L, "__index");
+    lua_setiuservalue(L, -2, MF_ENCODER_INDEX);
     lua_createtable(L, 0, 1);
     lua_pushcfunction(L, finalise);
     lua_setfield(L, -2, "__gc");
@@ -43,9 +45,10 @@ static struct mf_encoder *new_encoder(lua_State *L)
 }
 
 /*
- * The encoder stands on the stack while it is in use, and in the registry while it is not: one that
- * an error took out of its message is garbage. A nested message, sent by a __mf_encode hook or a
- * finaliser, finds none in the registry and makes another.
+ * The encoder stands on the stack while it is in use, and in the registry when it is given back: one
+ * that an error took out of its message is not used again. A nested message, sent by a __mf_encode
+ * hook or a finaliser, finds none and makes another, which takes the place in the registry; so does
+ * the outer one when it is given back.
  */
 struct mf_encoder *mf__encoder_take(lua_State *L, mf_codec *c)
 {
@@ -54,8 +57,6 @@ struct mf_encoder *mf__encoder_take(lua_State *L, mf_codec *c)
     luaL_checkstack(L, MF_SLOTS + LUA_MINSTACK, "a message");
     if (e != NULL) {
         lua_rawgeti(L, LUA_REGISTRYINDEX, c->spare_place);
-        lua_pushboolean(L, 0); /* not nil: the place stays, and giving back needs no memory */
-        lua_rawseti(L, LUA_REGISTRYINDEX, c->spare_place);
         c->spare = NULL;
     } else {
         e = new_encoder(L);
@@ -84,8 +85,11 @@ void mf__encoder_give(struct mf_encoder *e)
         e->frames_size = 0;
     }
     mf__identity_rest(&e->map);
-    lua_rawseti(e->L, LUA_REGISTRYINDEX, c->spare_place);
-    c->spare = e;
+    if (e == c->registered)
+        lua_pop(e->L, 1);
+    else
+        lua_rawseti(e->L, LUA_REGISTRYINDEX, c->spare_place);
+    c->spare = c->registered = e;
 }
 
 /* Appends to a path that may be cut off. */
@@ -201,13 +205,12 @@ void mf__encode_fail(struct mf_encoder *e, const char *format, ...)
 
 void mf__encode_deepen(struct mf_encoder *e)
 {
-    if (!lua_checkstack(e->L, LUA_MINSTACK))
+    if (!lua_checkstack(e->L, LUA_MINSTACK + 2 * MF_DEEPEN))
         mf__encode_fail(e, "%s",
                         mf__stack_is_full(e->L) ? "nested too deeply" : "not enough memory");
 }
 
-/* Makes room in `out`, or raises. */
-static uint8_t *room(struct mf_encoder *e, size_t size)
+uint8_t *mf__encode_room(struct mf_encoder *e, size_t size)
 {
     if (!mf__buffer_reserve(&e->out, size))
         mf__encode_fail(e, "not enough memory");
@@ -216,19 +219,19 @@ static uint8_t *room(struct mf_encoder *e, size_t size)
 
 void mf__encode_bytes(struct mf_encoder *e, const void *bytes, size_t size)
 {
-    room(e, size);
+    mf__encode_room(e, size);
     mf__buffer_append(&e->out, bytes, size);
 }
 
 void mf__encode_tag(struct mf_encoder *e, int tag)
 {
-    *room(e, 1) = (uint8_t)tag;
+    *mf__encode_room(e, 1) = (uint8_t)tag;
     e->out.used++;
 }
 
 void mf__encode_varint(struct mf_encoder *e, uint64_t v)
 {
-    uint8_t *p = room(e, MF_FORMAT_VARINT);
+    uint8_t *p = mf__encode_room(e, MF_FORMAT_VARINT);
 
     e->out.used += (size_t)(mf__put_varint(p, v) - p);
 }
@@ -309,6 +312,7 @@ void mf__encode_push_slot(struct mf_encoder *e, enum mf_encode_slot slot)
     lua_State *L = e->L;
     int idx = e->slots + 1 + (int)slot;
 
+    e->has_slots = true;
     if (lua_isnil(L, idx)) {
         lua_newtable(L);
         lua_replace(L, idx);

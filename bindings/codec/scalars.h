@@ -10,15 +10,16 @@
 
 #include <lua.h>
 
-/* Writes a nil, boolean, number or interned string; false: it is none, or there is no memory. */
-static inline bool mf__put_scalar(lua_State *L, int idx, mf_buffer *out)
+/* Writes a nil, boolean, number or interned string, whose type is known; false: it is none, or there
+ * is no memory. */
+static inline bool mf__put_scalar(lua_State *L, int idx, int type, mf_buffer *out)
 {
     uint8_t *p;
 
     if (!mf__buffer_reserve(out, 2 + MF_FORMAT_INTERNED))
         return false;
     p = out->data + out->used;
-    switch (lua_type(L, idx)) {
+    switch (type) {
     case LUA_TNIL: *p++ = MF_TAG_NIL; break;
     case LUA_TBOOLEAN: *p++ = lua_toboolean(L, idx) ? MF_TAG_TRUE : MF_TAG_FALSE; break;
     case LUA_TNUMBER:
