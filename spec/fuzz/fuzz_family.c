@@ -106,9 +106,10 @@ static void make_objects(struct fuzz_family *f)
     PROMISE(mf_queue_new(f->rt, 4, &f->small_queue) == 0);
     PROMISE(mf_lock_new(f->rt, &f->lock) == 0);
     PROMISE(mf_lock_new(f->rt, &f->dead_lock) == 0);
-    for (int i = 0; i < 16; i++)
+    for (int i = 0; i < 15; i++)
         put(f, f->queue, 8, 0);
     for (int i = 0; i < 3; i++) {
+        put(f, f->queue, 100, 0); /* the second segment is wide */
         put(f, f->queue, 48, 0);
         put(f, f->queue, FUZZ_BLOCK, 0);
         put(f, f->queue, 700, 2);

@@ -19,8 +19,10 @@ install_missing $(missing_for_tests) $(has valgrind || echo valgrind) || exit 1
 build build || exit 1
 
 only_specs=$*
-[ $# -gt 0 ] || set -- functions bytecode lock
-[ -z "$full" ] || set -- spec/*_spec.lua
+if [ $# -eq 0 ]; then
+    set -- functions bytecode lock
+    [ -z "$full" ] || set -- spec/*_spec.lua
+fi
 
 tmp=$(mktemp -d) || exit 1
 trap 'rm -rf "$tmp"' EXIT

@@ -73,7 +73,7 @@ struct letter {
 
 static uint32_t size_of(uint32_t number)
 {
-    static const uint32_t sizes[] = {16, 48, 200, 20, 3000, 48, 600, 100000};
+    static const uint32_t sizes[] = {16, 48, 200, 20, 3000, 100, 600, 100000};
     return sizes[number * 7 % 8];
 }
 

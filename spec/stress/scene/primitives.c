@@ -47,6 +47,15 @@ static void set_read_segment(struct scene *s)
         scene_see(s);
 }
 
+/* The second segment is wide. */
+static void set_wide(struct scene *s)
+{
+    for (unsigned i = 0; i < 18; i++)
+        scene_put(s, i < 15 ? 20 : 100, i);
+    for (int i = 0; i < 16; i++)
+        scene_see(s);
+}
+
 static void fill_inner(struct scene *s)
 {
     static const char text[100];
@@ -81,6 +90,11 @@ static void put_inline(struct scene *s)
 static void put_block(struct scene *s)
 {
     scene_put(s, 200, next_id(s));
+}
+
+static void put_wide(struct scene *s)
+{
+    scene_put(s, 100, next_id(s));
 }
 
 static void put_large(struct scene *s)
@@ -231,6 +245,7 @@ const struct primitive queue_primitives[] = {
     {.name = "put inline", .weight = 1, .set = set_some, .act = put_inline},
     {.name = "put block", .weight = 1, .set = set_blocks, .act = put_block},
     {.name = "put large block", .weight = 1, .set = set_large, .act = put_large},
+    {.name = "put into a wide segment", .weight = 1, .set = set_wide, .act = put_wide},
     {.name = "put at a segment's end", .weight = 1, .set = set_full_segment, .act = put_inline},
     {.name = "put block at a segment's end",
      .weight = 1,
@@ -245,6 +260,7 @@ const struct primitive queue_primitives[] = {
     {.name = "get inline", .weight = 1, .set = set_some, .act = get},
     {.name = "get block", .weight = 1, .set = set_blocks, .act = get},
     {.name = "get large block", .weight = 1, .set = set_large, .act = get},
+    {.name = "get from a wide segment", .weight = 1, .set = set_wide, .act = get},
     {.name = "get at a segment's end", .weight = 1, .set = set_read_segment, .act = get},
     {.name = "get from nothing", .weight = 1, .act = get},
     {.name = "get handles", .weight = 1, .set = set_handles, .act = get},
