@@ -17,8 +17,7 @@ static void see_run(mf_runtime *rt, uint32_t unit, uint32_t n, uint32_t tag, voi
     if (tag >= MF_CLASSES)
         return;
     uint64_t carve = atomic_load(&rt->arena->classes[tag].carve);
-    uint32_t blocks =
-        carve >> 32 == unit ? (uint32_t)carve : mf__class_in_slab(rt, unit, tag);
+    uint32_t blocks = carve >> 32 == unit ? (uint32_t)carve : mf__class_in_slab(rt, unit, tag);
     for (uint32_t i = 0; i < blocks; i++) {
         struct mf_block *b = mf__class_block(rt, unit, tag, i);
         heap->unused[tag] += !(atomic_load(&b->tag) & MF_BLOCK_USED);
