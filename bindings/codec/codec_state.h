@@ -35,7 +35,7 @@ enum { MF_LOADED_FUNCTIONS = 64 };
 struct mf_codec {
     struct mf_codec_hooks hooks;
     uint64_t process_id;
-    const void *globals;      /* address of _G */
+    const void *globals;           /* address of _G */
     struct mf_encoder *spare;      /* an encoder that is not in use, or NULL */
     struct mf_encoder *registered; /* the one that was given back last, */
     int spare_place;               /* which the registry keeps there: see mf__encoder_take */

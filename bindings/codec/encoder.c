@@ -45,10 +45,10 @@ static struct mf_encoder *new_encoder(lua_State *L)
 }
 
 /*
- * The encoder stands on the stack while it is in use, and in the registry when it is given back: one
- * that an error took out of its message is not used again. A nested message, sent by a __mf_encode
- * hook or a finaliser, finds none and makes another, which takes the place in the registry; so does
- * the outer one when it is given back.
+ * The encoder stands on the stack while it is in use, and in the registry when it is given back:
+ * one that an error took out of its message is not used again. A nested message, sent by a
+ * __mf_encode hook or a finaliser, finds none and makes another, which takes the place in the
+ * registry; so does the outer one when it is given back.
  */
 struct mf_encoder *mf__encoder_take(lua_State *L, mf_codec *c)
 {

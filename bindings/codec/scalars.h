@@ -10,8 +10,8 @@
 
 #include <lua.h>
 
-/* Writes a nil, boolean, number or interned string, whose type is known; false: it is none, or there
- * is no memory. */
+/* Writes a nil, boolean, number or interned string, whose type is known; false: it is none, or
+ * there is no memory. */
 static inline bool mf__put_scalar(lua_State *L, int idx, int type, mf_buffer *out)
 {
     uint8_t *p;

@@ -21,7 +21,8 @@ static uint64_t add_bytes(const mf_runtime *rt, const struct mf_object *q, uint6
     for (uint32_t n = 0; s && seq < end && n < 2 * LOOK_AT_MOST; n++) {
         uint64_t at = seq - *(const volatile uint64_t *)&s->base;
         uint64_t capacity = *(const volatile uint64_t *)&s->capacity;
-        const struct mf_descriptor *d = at < capacity ? mf__segment_descriptor(rt, s, seq, mf__segment_room(s)) : NULL;
+        const struct mf_descriptor *d =
+            at < capacity ? mf__segment_descriptor(rt, s, seq, mf__segment_room(s)) : NULL;
         if (d) {
             *ret_bytes += d->size;
             seq++;

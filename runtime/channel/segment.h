@@ -51,9 +51,8 @@ static inline uint32_t mf__segment_room(const struct mf_segment *s)
 }
 
 /* The descriptor of message `seq` in it, with that room; NULL when there is none. */
-static inline struct mf_descriptor *mf__segment_descriptor(const mf_runtime *rt,
-                                                           struct mf_segment *s, uint64_t seq,
-                                                           uint32_t room)
+static inline struct mf_descriptor *
+mf__segment_descriptor(const mf_runtime *rt, struct mf_segment *s, uint64_t seq, uint32_t room)
 {
     uint64_t i = seq - s->base;
     if (i >= MF_SEGMENT_MOST)

@@ -139,8 +139,8 @@ static void every_size_arrives_whole(void)
     close_queue();
 }
 
-/* Puts messages 0..n-1, whose sizes are given in turn; gets them whole and in order. How many of the
- * last n / 2 had a block. */
+/* Puts messages 0..n-1, whose sizes are given in turn; gets them whole and in order. How many of
+ * the last n / 2 had a block. */
 static unsigned pass_on(const size_t *sizes, unsigned count, unsigned n)
 {
     struct mf_message m;
