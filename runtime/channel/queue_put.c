@@ -137,21 +137,12 @@ int mf__queue_put_block(mf_runtime *rt, mf_queue *q, struct mf_block *b, size_t 
     return put(rt, q, &(struct parcel){.block = b, .size = size, .handles = n}, deadline);
 }
 
-/* Where producers stand now; they may have moved on when the message is put. */
-static bool may_have_room(mf_runtime *rt, mf_queue *q, size_t size)
-{
-    if (size <= MF_INLINE_NARROW || size > MF_INLINE)
-        return size <= MF_INLINE_NARROW;
-    const struct mf_segment *s = mf__segment_at(rt, segment(q, PUT));
-    return s && mf__segment_room(s) >= size;
-}
-
 int mf_queue_put(mf_runtime *rt, mf_queue *q, const void *data, size_t size,
                  const uint64_t *handles, uint32_t n, int64_t deadline)
 {
     struct mf_block *b;
     int rc = WITHOUT_ROOM;
-    if (n == 0 && may_have_room(rt, q, size))
+    if (n == 0 && size <= MF_INLINE)
         rc = put(rt, q, &(struct parcel){.data = data, .size = size}, deadline);
     if (rc <= 0)
         return rc;

@@ -40,7 +40,7 @@ static void produce(struct member *m)
     uint64_t words[40];
     const uint64_t handle = mf__object_handle(&m->rt, lock);
     for (uint64_t i = 0; i < EACH; i++) {
-        size_t n = i % 5 ? 2 : 40;
+        size_t n = i % 5 ? i % 3 ? 2 : 12 : 40;
         for (size_t k = 0; k < n; k++)
             words[k] = i;
         CHECK(mf_queue_put(&m->rt, q, words, n * sizeof *words, &handle, i % 7 == 0, MF_FOREVER) ==
@@ -56,7 +56,7 @@ static void consume(struct member *m)
     int rc;
     while ((rc = mf__queue_get(&m->rt, q, &message, MF_FOREVER)) == 0) {
         uint64_t words[40];
-        CHECK(message.size == 16 || message.size == 320);
+        CHECK(message.size == 16 || message.size == 96 || message.size == 320);
         memcpy(words, message.data, message.size);
         for (size_t k = 1; k < message.size / 8; k++)
             CHECK(words[k] == words[0]);
