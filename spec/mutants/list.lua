@@ -69,7 +69,7 @@ return {
     { file = class, what = "a slab has one block too many",
       old = "(uint32_t)carved >= mf__class_in_slab(", new = "(uint32_t)carved > mf__class_in_slab(" },
     { file = put, what = "a message is wider than its segment",
-      old = "if (!p->block && p->size > room)", new = "if (!p->block && 0 * room)" },
+      old = "if (!p->block && p->size > room)", new = "if (!p->block && room == 0)" },
     { file = class, what = "a free block does not know the one before it",
       old = "    hint(rt, c, behind, b);\n    mf__note(&rt->self->fresh, 0);",
       new = "    mf__note(&rt->self->fresh, 0);" },
