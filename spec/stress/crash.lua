@@ -93,6 +93,18 @@ local function of_bindings(point)
     return subject == "transfer" or subject == "pipe" or subject == "target" or subject == "result"
 end
 
+-- The same, until a worker was struck if one must be: where the machine is busy, the other worker
+-- may have done all tasks that come to the point.
+local function strike_until_struck(point, visit, victims)
+    local wrong, struck
+    local tries = of_bindings(point) and 20 or 1
+    repeat
+        wrong, struck = strike(point, visit, victims)
+        tries = tries - 1
+    until wrong or struck or tries == 0
+    return wrong, struck
+end
+
 local q = mp.Queue()
 local visits = count_visits(q)
 local points = {}
@@ -107,7 +119,7 @@ for _, point in ipairs(points) do
     for _, visit in ipairs(full and { 1, 2, 10 } or { 1 }) do
         if visits[point] >= visit and not wrong then
             local again
-            wrong, again = strike(point, visit, full and 3 or 1)
+            wrong, again = strike_until_struck(point, visit, full and 3 or 1)
             struck = struck or again
             maps = maps + (again and 1 or 0)
         end
