@@ -496,6 +496,20 @@ describe("a child", function()
         getmetatable(mine).__gc = nil
     end)
 
+    it("sends what its finalisers put while its state closes", function()
+        local q = mp.Queue()
+        local p = mp.spawn(function()
+            _G.last = setmetatable({}, { __gc = function()
+                q:put { 1, { 2, { q } } }
+            end })
+            q:put { "first" }
+        end)
+        p:join()
+        assert.equal(0, p.exitcode)
+        assert.same({ "first" }, q:get(0))
+        assert.equal(2, q:get(0)[2][1])
+    end)
+
     it("does not have its parent's open files, unless asked", function()
         local file = assert(io.open "/dev/null")
         local function files()

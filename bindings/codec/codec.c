@@ -52,7 +52,9 @@ static int finalise(lua_State *L)
 {
     mf_codec *c = lua_touserdata(L, 1);
 
-    c->spare = NULL; /* the registry's is collected by itself */
+    if (c->registered != NULL) /* again: finalisers may have used it since it was finalised */
+        mf__encoder_fini(c->registered);
+    c->spare = NULL;
     mf__modules_fini(&c->modules);
     return 0;
 }

@@ -126,12 +126,15 @@ void mf__encode_deepen(struct mf_encoder *e);
 _Noreturn void mf__encode_fail(struct mf_encoder *e, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 
-/* Takes an encoder from the codec: pushes it, as a userdata. An error on the way leaves it to the
-   garbage collector. */
+/* Takes an encoder from the codec: pushes it, as a userdata. One that an error keeps from being
+   given back is not used again, and is garbage when the next one is. */
 struct mf_encoder *mf__encoder_take(lua_State *L, mf_codec *c);
 
 /* Gives it back, and pops it: it is at the top. */
 void mf__encoder_give(struct mf_encoder *e);
+
+/* Frees what it owns, but itself; it can be used all the same. */
+void mf__encoder_fini(struct mf_encoder *e);
 
 /* Writes n values as one message in e->out, with all that belongs to it. The stack above the
    reserved slots is the caller's to clear; the encoder its to give back. */

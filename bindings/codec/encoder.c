@@ -16,17 +16,23 @@ enum { PATH_SIZE = 800, PATH_ENDS = 6 };
 /* Buffers that have grown beyond these bytes, or frames, are given back after use. */
 enum { OUT_KEPT = 1 << 20, FRAMES_KEPT = 1 << 12 };
 
-static int finalise(lua_State *L)
+void mf__encoder_fini(struct mf_encoder *e)
 {
-    struct mf_encoder *e = lua_touserdata(L, 1);
-
     mf__identity_fini(&e->map);
     free(e->frames);
     free(e->handles);
     e->frames = NULL;
     e->handles = NULL;
+    e->frames_size = 0;
+    e->handle_size = 0;
     mf__buffer_fini(&e->out);
     mf__buffer_fini(&e->scratch);
+}
+
+/* While the state closes, a finaliser that comes later may send something, with this encoder. */
+static int finalise(lua_State *L)
+{
+    mf__encoder_fini(lua_touserdata(L, 1));
     return 0;
 }
 
@@ -73,10 +79,9 @@ struct mf_encoder *mf__encoder_take(lua_State *L, mf_codec *c)
     return e;
 }
 
-void mf__encoder_give(struct mf_encoder *e)
+/* Gives back what one large message has needed. */
+static void rest(struct mf_encoder *e)
 {
-    mf_codec *c = e->codec;
-
     if (e->out.size > OUT_KEPT)
         mf__buffer_fini(&e->out);
     if (e->frames_size > FRAMES_KEPT) {
@@ -85,6 +90,13 @@ void mf__encoder_give(struct mf_encoder *e)
         e->frames_size = 0;
     }
     mf__identity_rest(&e->map);
+}
+
+void mf__encoder_give(struct mf_encoder *e)
+{
+    mf_codec *c = e->codec;
+
+    rest(e);
     if (e == c->registered)
         lua_pop(e->L, 1);
     else
@@ -199,6 +211,7 @@ void mf__encode_fail(struct mf_encoder *e, const char *format, ...)
     lua_pushvfstring(L, format, args);
     va_end(args);
     lua_concat(L, 2);
+    rest(e);
     lua_error(L);
     abort(); /* not reached: lua_error does not return */
 }

@@ -210,6 +210,8 @@ static uint32_t get_words_locked(mf_runtime *rt, mf_queue *q, uint64_t *ret_word
     if (!has_more(q, seq) || !oldest(rt, q, &room, ret_old))
         return 0;
     struct mf_segment *s = mf__segment_at(rt, segment(q, GET));
+    if (!s)
+        return 0;
     uint64_t end = atomic_load_explicit(&body(q)->known, memory_order_relaxed);
     uint32_t n = 0;
     end = end < s->base + s->capacity ? end : s->base + s->capacity;

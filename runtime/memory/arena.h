@@ -57,7 +57,7 @@ struct mf_unit_pool {
     int64_t second;            /* when the second ends that `most` is about */
     uint32_t most;             /* units that were in use at a time in it */
     uint32_t keep;             /* idle units that stay, after the second before */
-    bool is_warm;              /* is there perhaps a free run with pages? */
+    uint32_t is_warm;          /* 1: is there perhaps a free run with pages? */
 };
 
 /* Where the next look for idle slabs goes on, and not before when: see slab.h. Advice. */

@@ -14,7 +14,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#define PATIENCE (20 * MF_MSEC) /* for a process that was sent SIGSTOP */
+#define PATIENCE (200 * MF_MSEC) /* for a process that was sent SIGSTOP, on a busy machine */
 
 /* Can it start nothing now: stopped, or ended? */
 static bool stands_still(pid_t pid)

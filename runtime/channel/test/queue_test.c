@@ -122,8 +122,9 @@ static uint8_t *bytes_of(size_t size)
 
 static void every_size_arrives_whole(void)
 {
-    static const size_t sizes[] = {0,     1,     47,    48,      49,      64,      1000,     4096,
-                                   32735, 32752, 32768, 1 << 20, 3 << 20, 5 << 20, 64u << 20};
+    static const size_t sizes[] = {0,     1,     47,      48,      49,      64,
+                                   111,   112,   113,     1000,    4096,    32735,
+                                   32752, 32768, 1 << 20, 3 << 20, 5 << 20, 64u << 20};
     struct mf_message m;
     open_queue(0);
     for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {

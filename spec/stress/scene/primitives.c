@@ -145,7 +145,7 @@ static void block_large(struct scene *s)
 
 void scene_fill_slabs(struct scene *s)
 {
-    enum { BLOCKS = 20 }; /* a slab holds 8 */
+    enum { BLOCKS = 20 }; /* the first slab holds 2, the others 9 */
     struct mf_block *b[BLOCKS];
     for (int i = 0; i < BLOCKS; i++)
         b[i] = mf__block_new(s->rt, 28000, s->rt->slot);
