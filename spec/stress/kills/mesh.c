@@ -272,7 +272,7 @@ static void give_idle_memory_back(mf_runtime *rt)
     mf__units_trim(rt);
 }
 
-/* Fills two slabs, and gives them back as two looks do: the first marks them, and the second finds
+/* Fills some slabs, and gives them back as two looks do: the first marks them, and the second finds
  * the marks, unless somebody has used the blocks meanwhile. */
 static void empty_slabs(mf_runtime *rt)
 {
