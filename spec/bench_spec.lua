@@ -3,6 +3,7 @@
 
 local audit = require "spec.support.audit"
 local figures = require "scripts.bench.figures"
+local files = require "spec.support.files"
 local growth = require "scripts.bench.growth"
 local growth_report = require "scripts.bench.growth_report"
 local lfs = require "lfs"
@@ -227,7 +228,7 @@ describe("a program of the benchmark", function()
             2 * slack)
         assert.is_nil(number)
         assert.equal(("X.lua: no answer after %g s\n"):format(2 * slack), why)
-        local pid = run.read_all(folder .. "pid"):match "%d+"
+        local pid = files.read(folder .. "pid"):match "%d+"
         audit.eventually(function()
             local state = audit.state_of(pid)
             return state == nil or state == "Z"
@@ -279,7 +280,7 @@ describe("the benchmark's driver", function()
         assert.equal("", result.err)
         assert.equal(0, result.status)
         assert.truthy(result.out:find "no figure means anything.*\nW11  plain scripts")
-        local written = require "cjson".decode(run.read_all(file))
+        local written = require "cjson".decode(files.read(file))
         assert.equal(2, #written.workloads.W11.lua)
         result = bench("W11 --runs 1 --readme --compare " .. file, try)
         assert.equal("", result.err)
@@ -293,7 +294,7 @@ describe("the benchmark's driver", function()
 
     it("has a row for a workload that fails, and fails in the end", function()
         local folder <close> = run.folder()
-        run.write_all(folder .. "lua5.4", "#!/bin/sh\necho no Lua today >&2\nexit 1\n")
+        files.write(folder .. "lua5.4", "#!/bin/sh\necho no Lua today >&2\nexit 1\n")
         assert(os.execute("chmod +x " .. folder .. "lua5.4"))
         local result = bench("W11 --runs 1", try .. " PATH=" .. folder .. ":$PATH")
         assert.equal(1, result.status)
@@ -410,7 +411,7 @@ describe("the growth with the size", function()
     end)
 
     it("stands between its marks, where nothing else changes", function()
-        local whole = run.read_all "scripts/bench/README.md"
+        local whole = files.read "scripts/bench/README.md"
         local once = growth_report.between_marks(whole, "one")
         assert.truthy(once:find("\none\n", 1, true))
         assert.equal(growth_report.between_marks(whole, "two"),
@@ -448,17 +449,17 @@ describe("the growth with the size", function()
     it("is measured in small sizes, and written with plots", function()
         local folder <close> = run.folder()
         local into = tostring(folder)
-        run.write_all(into .. "README.md", run.read_all "scripts/bench/README.md")
+        files.write(into .. "README.md", files.read "scripts/bench/README.md")
         local result = scale("--quick --json " .. into .. "x.json --readme --into " .. into)
         assert.equal("", result.err)
         assert.equal(0, result.status)
         assert.truthy(result.out:find "no figure means anything")
-        local written = require "cjson".decode(run.read_all(into .. "x.json"))
-        local readme = run.read_all(into .. "README.md")
+        local written = require "cjson".decode(files.read(into .. "x.json"))
+        local readme = files.read(into .. "README.md")
         for _, series in ipairs(series_of_all) do
             assert.equal(#series.quick, #written.series[series.name], series.name)
             assert.truthy(readme:find("](plots/" .. series.name .. ".svg)", 1, true))
-            assert.truthy(run.read_all(into .. "plots/" .. series.name .. ".svg"):find "^<svg ")
+            assert.truthy(files.read(into .. "plots/" .. series.name .. ".svg"):find "^<svg ")
         end
     end)
 end)
@@ -481,7 +482,7 @@ describe("at a thousandth of its size", function()
         end
         for _, program in ipairs(list) do
             local file = folder .. program.name
-            run.write_all(file .. ".sh", ("%s >%s.out 2>%s.err\necho $? >%s.status\n"):format(
+            files.write(file .. ".sh", ("%s >%s.out 2>%s.err\necho $? >%s.status\n"):format(
                 program.command, file, file, file))
         end
         run.shell("export LUA MF_BENCH_SCALE=0.001; ls " .. folder .. "*.sh"
@@ -495,9 +496,9 @@ describe("at a thousandth of its size", function()
     for _, program in ipairs(list) do
         it(program.name .. " prints one number", function()
             local file = folder .. program.name
-            assert.equal("", run.read_all(file .. ".err"))
-            assert.equal("0\n", run.read_all(file .. ".status"))
-            local number = tonumber(run.read_all(file .. ".out"):match "^(%S+)\n$")
+            assert.equal("", files.read(file .. ".err"))
+            assert.equal("0\n", files.read(file .. ".status"))
+            local number = tonumber(files.read(file .. ".out"):match "^(%S+)\n$")
             assert.is_true(number >= 0 and number < math.huge)
         end)
     end

@@ -2,6 +2,7 @@
 -- signals of the command.
 
 local audit = require "spec.support.audit"
+local files = require "spec.support.files"
 local mp = require "moonfork"
 local run = require "spec.support.run"
 
@@ -21,7 +22,7 @@ local waiting = [[
 local folder = run.folder()
 
 lazy_setup(function()
-    run.write_all(folder .. "script.lua", waiting)
+    files.write(folder .. "script.lua", waiting)
     os.execute(("{ MOONFORK_DEBUG=1 timeout 15 %s %sscript.lua >%sout 2>%serr; echo $? >%send; } &")
         :format(run.interpreter, folder, folder, folder, folder))
 end)
@@ -401,7 +402,7 @@ describe("MOONFORK_DEBUG=1", function()
         audit.eventually(function()
             return io.open(folder .. "end")
         end, 30):close()
-        local err = run.read_all(folder .. "err")
+        local err = files.read(folder .. "err")
         assert.matches("^moonfork: the script has been waiting for 1%d s\nstack traceback:\n", err)
         assert.matches("in %a+ 'get_in_vain'\n", err)
         assert.matches("\n  %d+ %(MainProcess%): waits to get from Queue#1 for 1%d%.%d s, "

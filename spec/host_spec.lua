@@ -1,6 +1,8 @@
 -- The moonfork command, held against Lua's own: the same command lines must give the same standard
 -- output, the same status and, but for the command's name, the same messages.
 
+local files = require "spec.support.files"
+
 local build = os.getenv "MF_BUILD" or "build"
 local moonfork = build .. "/moonfork"
 local stock -- with its folder: valgrind, too, runs it as that
@@ -9,23 +11,13 @@ do
     stock = pipe:read "l"
 end
 
-local function read_all(path)
-    local file <close> = assert(io.open(path, "rb"))
-    return file:read "a"
-end
-
-local function write_all(path, text)
-    local file <close> = assert(io.open(path, "wb"))
-    assert(file:write(text))
-end
-
 -- Runs a shell script; gives what it writes on its two outputs, and its status, which is 124 when
 -- it hangs.
 local function run(line)
     local script, out, err = os.tmpname(), os.tmpname(), os.tmpname()
-    write_all(script, line)
+    files.write(script, line)
     local _, how, status = os.execute(("timeout 30 sh %s >%s 2>%s"):format(script, out, err))
-    local result = { out = read_all(out), err = read_all(err), status = status, how = how }
+    local result = { out = files.read(out), err = files.read(err), status = status, how = how }
     os.remove(script)
     os.remove(out)
     os.remove(err)
@@ -40,7 +32,7 @@ end
 -- In a command line LUA stands for the interpreter, FILE for the name of a file with `text`.
 local function run_with(interpreter, line, text)
     local file = os.tmpname()
-    write_all(file, text or "")
+    files.write(file, text or "")
     local result = run((line:gsub("LUA%f[^%w_]", interpreter):gsub("FILE", file)))
     os.remove(file)
     local function mask(output)
@@ -305,7 +297,7 @@ describe("a signal", function()
     -- $pid. Gives the lines that follow.
     local function interrupted(script, after, options)
         local file = os.tmpname()
-        write_all(file, script)
+        files.write(file, script)
         local line = ([[
             out=$(mktemp -d) && mkfifo $out/ready
             %s %s %s >$out/ready 2>$out/err &

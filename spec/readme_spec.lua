@@ -1,12 +1,8 @@
 -- The examples of the READMEs: each block of Lua is run as a script, and must print what the block
 -- of text right under it shows.
 
+local files = require "spec.support.files"
 local script = require "spec.support.script"
-
-local function read_all(path)
-    local file <close> = assert(io.open(path))
-    return file:read "a"
-end
 
 local function each_example(text, f)
     local at = 1
@@ -24,7 +20,7 @@ local list = assert(io.popen "ls README.md */README.md */*/README.md 2>/dev/null
 for path in list:lines() do
     describe(path, function()
         local n = 0
-        each_example("\n" .. read_all(path), function(code, expected)
+        each_example("\n" .. files.read(path), function(code, expected)
             n = n + 1
             it("prints what it says in example " .. n, function()
                 local r = script.run(code)

@@ -5,6 +5,7 @@
 -- all that are below it. All other order is free. Pids are written <pid>, numbers with a decimal
 -- point <x>, and random numbers <n>. A first line that begins with `$` has the script's arguments.
 
+local files = require "spec.support.files"
 local lfs = require "lfs"
 local run = require "spec.support.run"
 
@@ -154,9 +155,9 @@ describe("the script", function()
 
     for _, name in ipairs(names()) do
         it(name .. ".lua prints what it should", function()
-            local out = run.read_all(folder .. name .. ".out")
-            assert.equal("", run.read_all(folder .. name .. ".err"))
-            assert.equal("0\n", run.read_all(folder .. name .. ".status"))
+            local out = files.read(folder .. name .. ".out")
+            assert.equal("", files.read(folder .. name .. ".err"))
+            assert.equal("0\n", files.read(folder .. name .. ".status"))
             compare(read_golden(name), masked_lines(out))
             if checks[name] then
                 checks[name](out)

@@ -2,6 +2,7 @@
 -- interrupt a thousand times a second, processes that are stopped. What the command alone does with
 -- signals is in host_spec.lua; what else may surround a family in surroundings_spec.lua.
 
+local files = require "spec.support.files"
 local lfs = require "lfs"
 local audit = require "spec.support.audit"
 local calls = require "spec.support.blocking"
@@ -117,7 +118,7 @@ end
 
 -- In clock ticks.
 local function cpu_time(pid)
-    local stat = run.read_all("/proc/" .. pid .. "/stat")
+    local stat = files.read("/proc/" .. pid .. "/stat")
     local user = stat:match("%) %a" .. (" %-?%d+"):rep(10) .. " (%d+)")
     return tonumber(user)
 end
@@ -125,7 +126,7 @@ end
 -- A text at a terminal of its own, that prints "ready": it is interrupted as often as asked for.
 local function at_a_terminal(text, times, computes)
     local folder <close> = run.folder()
-    run.write_all(folder .. "script.lua", text)
+    files.write(folder .. "script.lua", text)
     local pid, terminal = probe.terminal(run.interpreter, folder .. "script.lua")
     local shown = ""
     local function read()
@@ -143,12 +144,12 @@ local function at_a_terminal(text, times, computes)
     end
     for _ = 1, times do
         -- A signal that was handled changes what the next one does; two at once would be one.
-        local before = run.read_all("/proc/" .. pid .. "/status"):match "SigCgt:%s*(%x+)"
+        local before = files.read("/proc/" .. pid .. "/status"):match "SigCgt:%s*(%x+)"
         busy()
         probe.write(terminal, "\3")
         audit.eventually(function()
             local status = audit.state_of(pid) ~= "Z"
-                and run.read_all("/proc/" .. pid .. "/status"):match "SigCgt:%s*(%x+)"
+                and files.read("/proc/" .. pid .. "/status"):match "SigCgt:%s*(%x+)"
             return status ~= before
         end)
     end
@@ -343,7 +344,7 @@ end
 -- The programs of this spec are a shell, and what that starts.
 local function runs_a_program(session)
     for _, pid in ipairs(run.session(session)) do
-        local _, name = pcall(run.read_all, "/proc/" .. pid .. "/comm")
+        local name = files.read("/proc/" .. pid .. "/comm")
         if name == "sh\n" or name == "sleep\n" then
             return true
         end

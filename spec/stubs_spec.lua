@@ -1,16 +1,12 @@
 -- The editor stubs against the module, both ways.
 
+local files = require "spec.support.files"
 local mp = require "moonfork"
-
-local function read_all(path)
-    local file <close> = assert(io.open(path))
-    return file:read "a"
-end
 
 -- class -> set of names, from the stubs.
 local function stubbed()
     local classes = {}
-    for line in read_all "bindings/moonfork.meta.lua":gmatch "[^\n]+" do
+    for line in files.read "bindings/moonfork.meta.lua":gmatch "[^\n]+" do
         local class, name = line:match "^function (%a+)[.:]([%w_]+)%("
         if class then
             classes[class] = classes[class] or {}

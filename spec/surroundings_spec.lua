@@ -3,6 +3,7 @@
 -- signals_spec.lua.
 
 local audit = require "spec.support.audit"
+local files = require "spec.support.files"
 local run = require "spec.support.run"
 
 audit.install(before_each, after_each)
@@ -63,14 +64,14 @@ describe("standard files that are closed:", function()
         it((#words > 0 and table.concat(words, ", ") or "none") .. "; the runtime takes none",
             function()
                 local folder <close> = run.folder()
-                run.write_all(folder .. "script.lua", text)
+                files.write(folder .. "script.lua", text)
                 local result = run.shell(("exec $LUA %sscript.lua %stold %s"):format(folder, folder,
                     table.concat(redirections, " ")))
                 assert.equal(0, result.status)
                 local mine = table.concat(own, " ")
                 local child = mine:gsub("^%S+", "null")
                 assert.equal(("message\n%s\n%s\n%s\n%s\n"):format(mine, child, child, mine),
-                    run.read_all(folder .. "told"))
+                    files.read(folder .. "told"))
             end)
     end
 end)
@@ -119,7 +120,7 @@ describe("a standard output that nobody reads", function()
     -- script has said "ready" through it.
     local function into_a_closed_pipe(before, text)
         local folder <close> = run.folder()
-        run.write_all(folder .. "script.lua", [[
+        files.write(folder .. "script.lua", [[
             local mp = require "moonfork"
             local function write_until_it_fails()
                 io.stdout:setvbuf "no" -- what is buffered may fail later, unseen
@@ -133,7 +134,7 @@ describe("a standard output that nobody reads", function()
             ]] .. text)
         local result = run.shell(before .. [[
             { $LUA ]] .. folder .. [[script.lua; echo $? >]] .. folder .. [[status; } | head -n 1]])
-        return result, tonumber(run.read_all(folder .. "status"))
+        return result, tonumber(files.read(folder .. "status"))
     end
 
     it("ends the script by SIGPIPE, and its workers with it", function()
@@ -430,7 +431,7 @@ describe("a pid that a stranger got", function()
 
     local function check_there(text, expected)
         local folder <close> = run.folder()
-        run.write_all(folder .. "script.lua", before .. text)
+        files.write(folder .. "script.lua", before .. text)
         -- The first process of a namespace hears no signal that it does not handle: a shell is it.
         local result = run.shell(("%s sh -c \"'$LUA' %sscript.lua; exit \\$?\""):format(
             namespace, folder))

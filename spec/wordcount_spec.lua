@@ -1,5 +1,6 @@
 -- scripts/wordcount.lua, held against an independent count and against tr, sort and uniq.
 
+local files = require "spec.support.files"
 local run = require "spec.support.run"
 
 local function wordcount(arguments)
@@ -38,14 +39,14 @@ local pipeline = [[
         grep . | LC_ALL=C sort | uniq -c | LC_ALL=C sort -k1,1nr -k2,2
 ]]
 
-local function tools(files)
-    return run.shell((pipeline:gsub("FILES", files)), 120).out
+local function tools(names)
+    return run.shell((pipeline:gsub("FILES", names)), 120).out
 end
 
-local function same_as_tools(files, arguments)
-    local ours = wordcount(files .. " --top 1000000000 " .. (arguments or ""))
+local function same_as_tools(names, arguments)
+    local ours = wordcount(names .. " --top 1000000000 " .. (arguments or ""))
     assert.equal("", ours.err)
-    assert.is_true(tools(files) == ours.out, "the counts differ from those of sort and uniq")
+    assert.is_true(tools(names) == ours.out, "the counts differ from those of sort and uniq")
     assert.equal(0, ours.status)
 end
 
@@ -77,7 +78,7 @@ describe("wordcount", function()
     it("counts a word once wherever the ranges end", function()
         local text = sample()
         assert.equal(200, #text)
-        run.write_all(file, text)
+        files.write(file, text)
         -- All sizes of a range in one process, which runs the script once for each.
         local result = run.shell(([[
             exec $LUA -e 'for size = 1, 200 do
@@ -95,7 +96,7 @@ describe("wordcount", function()
     end)
 
     it("counts as tr, sort and uniq do", function()
-        run.write_all(file, sample())
+        files.write(file, sample())
         same_as_tools(file)
         same_as_tools(file, "--chunk 3")
         same_as_tools(file, "--workers 0")
@@ -103,7 +104,7 @@ describe("wordcount", function()
 
     it("counts nothing in an empty file, and in one without letters", function()
         for _, text in ipairs { "", "12 \n\n\xC3\xA4" } do
-            run.write_all(file, text)
+            files.write(file, text)
             assert.same({ out = "", err = "", status = 0 }, wordcount(file))
             assert.same({ out = "[]\n", err = "", status = 0 }, wordcount(file .. " --json"))
         end
@@ -111,21 +112,21 @@ describe("wordcount", function()
 
     it("counts the last word, with a newline behind it and without", function()
         for _, text in ipairs { "one two", "one two\n", "one two\n\n" } do
-            run.write_all(file, text)
+            files.write(file, text)
             assert.equal("      1 one\n      1 two\n", wordcount(file).out)
         end
     end)
 
     it("does not join words over the ends of files", function()
-        run.write_all(file, "one tw")
-        run.write_all(folder .. "more", "o three")
+        files.write(file, "one tw")
+        files.write(folder .. "more", "o three")
         same_as_tools(file .. " " .. folder .. "more")
         same_as_tools(file .. " " .. folder .. "more " .. file, "--chunk 2")
     end)
 
     it("counts a word that is longer than many ranges, and than a piece, once", function()
         local long = ("AbcdefghIjklmnopqrstuvwxyz"):rep(10000)
-        run.write_all(file, "x " .. long .. " y " .. long)
+        files.write(file, "x " .. long .. " y " .. long)
         assert.equal(("      2 %s\n      1 x\n      1 y\n"):format(long:lower()),
             wordcount(file .. " --chunk 5000").out)
     end)
@@ -136,7 +137,7 @@ describe("wordcount", function()
     end)
 
     it("prints as many as it is told, or JSON", function()
-        run.write_all(file, "b a c b c c d")
+        files.write(file, "b a c b c c d")
         assert.equal("      3 c\n      2 b\n", wordcount(file .. " --top 2").out)
         assert.equal("", wordcount(file .. " --top 0").out)
         assert.equal('[["c",3],["b",2],["a",1],["d",1]]\n', wordcount("--json " .. file).out)

@@ -4,20 +4,11 @@
 --
 -- at the top of a describe block.
 
+local files = require "spec.support.files"
 local lfs = require "lfs"
 local mp = require "moonfork"
 
 local M = {}
-
-local function read_all(path)
-    local file = io.open(path, "rb")
-    if not file then
-        return nil
-    end
-    local text = file:read "a"
-    file:close()
-    return text
-end
 
 local function names_in(folder)
     local names = {}
@@ -31,7 +22,7 @@ end
 
 -- The state letter of a process, or nil when there is none of that pid: "Z" is a zombie.
 function M.state_of(pid)
-    local stat = read_all("/proc/" .. pid .. "/stat")
+    local stat = files.read("/proc/" .. pid .. "/stat")
     return stat and stat:match "^%d+ %(.*%) (%a)"
 end
 
@@ -39,7 +30,7 @@ end
 function M.children()
     local pids = {}
     for _, tid in ipairs(names_in "/proc/self/task") do
-        for pid in (read_all("/proc/self/task/" .. tid .. "/children") or ""):gmatch "%d+" do
+        for pid in (files.read("/proc/self/task/" .. tid .. "/children") or ""):gmatch "%d+" do
             pids[#pids + 1] = math.tointeger(tonumber(pid))
         end
     end
@@ -53,7 +44,7 @@ end
 -- Shared mappings: what the C library maps for itself comes and goes.
 local function count_mappings()
     local n = 0
-    for _ in (read_all "/proc/self/maps" or ""):gmatch "\n?%x+%-%x+ [r-][w-][x-]s " do
+    for _ in (files.read "/proc/self/maps" or ""):gmatch "\n?%x+%-%x+ [r-][w-][x-]s " do
         n = n + 1
     end
     return n

@@ -1,6 +1,7 @@
 -- codec_with_fault(mutant): what the random round trip says of a codec that is built with the
 -- fault (spec/mutants/list.lua), or without one if that is nil; "" when it finds nothing.
 
+local files = require "spec.support.files"
 local run = require "spec.support.run"
 
 local build = "cc -std=gnu11 -O1 -fPIC -shared $(pkg-config --cflags lua5.4 || pkg-config --cflags "
@@ -8,10 +9,10 @@ local build = "cc -std=gnu11 -O1 -fPIC -shared $(pkg-config --cflags lua5.4 || p
 
 local function seed(folder, mutant)
     local path = folder .. mutant.file:match "[^/]*$"
-    local text = run.read_all(path)
+    local text = files.read(path)
     local first, last = text:find(mutant.old, 1, true)
     assert(first, "cannot make the mutant: " .. mutant.what)
-    run.write_all(path, text:sub(1, first - 1) .. mutant.new .. text:sub(last + 1))
+    files.write(path, text:sub(1, first - 1) .. mutant.new .. text:sub(last + 1))
 end
 
 return function(mutant)

@@ -1,21 +1,12 @@
 -- Runs commands from specs, with the interpreter that runs the specs themselves: build/moonfork,
 -- stock lua5.4, or either with sanitizers.
 
+local files = require "spec.support.files"
 local lfs = require "lfs"
 
 local M = {}
 
 M.slack = tonumber(os.getenv "MF_SLACK") or 1 -- for what slows programs down
-
-function M.read_all(path)
-    local file <close> = assert(io.open(path, "rb"))
-    return file:read "a"
-end
-
-function M.write_all(path, text)
-    local file <close> = assert(io.open(path, "wb"))
-    assert(file:write(text))
-end
 
 local function line_of(command)
     local pipe <close> = assert(io.popen(command))
@@ -26,7 +17,7 @@ end
 M.interpreter = os.getenv "MF_INTERPRETER" or line_of "readlink /proc/$PPID/exe"
 
 -- Does this run with AddressSanitizer, or under valgrind? They need memory and signals themselves.
-local maps = M.read_all "/proc/self/maps"
+local maps = files.read "/proc/self/maps"
 M.under_valgrind = maps:find("vgpreload", 1, true) ~= nil
 M.sanitized = M.under_valgrind or maps:find("libasan", 1, true) ~= nil
 
@@ -71,17 +62,17 @@ end
 -- $MF_SLACK times as many.
 function M.shell(text, seconds)
     local folder <close> = M.folder()
-    M.write_all(folder .. "command", "LUA='" .. M.interpreter .. "'\n" .. text)
+    files.write(folder .. "command", "LUA='" .. M.interpreter .. "'\n" .. text)
     local command = "timeout -k 1 %d sh %scommand >%sout 2>%serr </dev/null"
     local longest = (seconds or 60) * M.slack
     local _, _, status = os.execute(command:format(longest, folder, folder, folder))
-    return { out = M.read_all(folder .. "out"), err = M.read_all(folder .. "err"), status = status }
+    return { out = files.read(folder .. "out"), err = files.read(folder .. "err"), status = status }
 end
 
 -- Runs a script, given as text, in a process of its own: what shell() gives.
 function M.script(text, seconds)
     local folder <close> = M.folder()
-    M.write_all(folder .. "script.lua", text)
+    files.write(folder .. "script.lua", text)
     return M.shell("exec $LUA " .. folder .. "script.lua", seconds)
 end
 
@@ -130,7 +121,7 @@ end
 -- shell() gives.
 function M.start(text)
     local folder = M.folder()
-    M.write_all(folder .. "script.lua", text)
+    files.write(folder .. "script.lua", text)
     -- Who runs the specs in the background may have these ignored, and so would the script.
     local command = "ulimit -c 0; exec env --default-signal=HUP,INT,QUIT "
         .. "setsid %s %sscript.lua 2>%serr </dev/null"
@@ -141,7 +132,7 @@ function M.start(text)
         local result = { out = pipe:read "a" }
         local _, how, status = pipe:close()
         result.how, result.status = how, status
-        result.err = M.read_all(folder .. "err")
+        result.err = files.read(folder .. "err")
         getmetatable(folder).__close()
         return result
     end, pipe

@@ -1,5 +1,7 @@
 -- Runs Lua text as a script of its own, under the interpreter that runs the specs.
 
+local files = require "spec.support.files"
+
 local M = {}
 
 -- The interpreter stands before the script in `arg`, wherever that begins.
@@ -13,24 +15,14 @@ end
 
 M.interpreter = interpreter()
 
-local function read_all(path)
-    local file <close> = assert(io.open(path, "rb"))
-    return file:read "a"
-end
-
-local function write_all(path, text)
-    local file <close> = assert(io.open(path, "wb"))
-    assert(file:write(text))
-end
-
 -- Gives { out =, err =, status =, how = "exit" or "signal", pid = of nobody }. `line` is a shell
 -- command line in which SCRIPT stands for the interpreter and the file; "SCRIPT" is the default.
 function M.run(text, line)
     local file, out, err = os.tmpname(), os.tmpname(), os.tmpname()
-    write_all(file, text)
+    files.write(file, text)
     local command = (line or "SCRIPT"):gsub("SCRIPT", M.interpreter .. " " .. file)
     local _, how, status = os.execute(("{ %s\n} >%s 2>%s </dev/null"):format(command, out, err))
-    local result = { out = read_all(out), err = read_all(err), status = status, how = how }
+    local result = { out = files.read(out), err = files.read(err), status = status, how = how }
     for _, path in ipairs { file, out, err } do
         os.remove(path)
     end
