@@ -1,6 +1,7 @@
 -- How the results of bench.sh --scale are written: rows, verdicts, plots, and the text of the
 -- README. Everything is a string here; scale.lua prints.
 
+local cells = require "scripts.bench.cells"
 local growth = require "scripts.bench.growth"
 local plot = require "scripts.bench.plot"
 
@@ -21,7 +22,7 @@ end
 
 -- Title and width of each column, and its cell for a row.
 local columns = {
-    { "size", 8, function(series, row) return text(row.size, size_kind(series)) end },
+    { "", 8, function(series, row) return text(row.size, size_kind(series)) end },
     { "time of one", 11, function(_, row) return text(row.seconds / row.count, "seconds") end },
     { "throughput", 10, rate },
     { "burst of", 8, function(_, row) return text(row.count, "count") end },
@@ -30,41 +31,20 @@ local columns = {
     { "left", 8, function(_, row) return text(growth.left(row), "bytes") end },
 }
 
-local function line(cells, markdown)
-    local padded = {}
-    for i, column in ipairs(columns) do
-        local cell = cells[i] or ""
-        padded[i] = cell .. (" "):rep(column[2] - utf8.len(cell))
-    end
-    if markdown then
-        return "| " .. table.concat(padded, " | ") .. " |"
-    end
-    return (table.concat(padded, "  "):gsub(" +$", ""))
-end
-
 -- The lines above the rows of a series.
 function M.head(series, markdown)
-    local titles, rules = {}, {}
-    for i, column in ipairs(columns) do
-        titles[i] = i == 1 and "" or column[1]
-        rules[i] = ("-"):rep(column[2])
-    end
     return ("%s: %s; by %s\n\n%s"):format(series.name, series.what, series.axis,
-        line(titles, markdown) .. (markdown and "\n" .. line(rules, true) or ""))
+        cells.head(columns, markdown))
 end
 
 function M.row(series, row, markdown)
-    local cells = {}
-    for i, column in ipairs(columns) do
-        cells[i] = column[3](series, row)
-    end
-    return line(cells, markdown)
+    return cells.row(columns, markdown, series, row)
 end
 
 -- A row for a size that has no figures, and why.
 function M.note(series, size, why, markdown)
     local cell = why:gsub("\n+$", ""):gsub("\n", "; "):gsub("|", "\\|")
-    return line({ text(size, size_kind(series)), cell }, markdown)
+    return cells.line(columns, { text(size, size_kind(series)), cell }, markdown)
 end
 
 function M.verdict(series, verdict)

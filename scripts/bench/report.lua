@@ -1,6 +1,8 @@
 -- How the benchmark's figures are written: values with units, the rows of the table (plain, or in
 -- Markdown), what has changed. Everything is a string here; bench.lua prints.
 
+local cells = require "scripts.bench.cells"
+
 local M = {}
 
 local function three_digits(x)
@@ -54,35 +56,18 @@ local columns = {
     end },
 }
 
-local function line(cells, markdown)
-    local padded = {}
-    for i, column in ipairs(columns) do
-        local cell = cells[i] or ""
-        padded[i] = cell .. (" "):rep(column[2] - utf8.len(cell))
-    end
-    if markdown then
-        return "| " .. table.concat(padded, " | ") .. " |"
-    end
-    return (table.concat(padded, "  "):gsub(" +$", ""))
+local function line(made, markdown)
+    return cells.line(columns, made, markdown)
 end
 
 -- The lines above the rows.
 function M.head(markdown)
-    local titles, rules = {}, {}
-    for i, column in ipairs(columns) do
-        titles[i] = column[1]
-        rules[i] = ("-"):rep(math.max(3, column[2]))
-    end
-    return line(titles, markdown) .. (markdown and "\n" .. line(rules, true) or "")
+    return cells.head(columns, markdown)
 end
 
 -- names: of the peers, by suffix.
 function M.row(workload, row, names, markdown)
-    local cells = {}
-    for i, column in ipairs(columns) do
-        cells[i] = column[3](workload, row, names)
-    end
-    return line(cells, markdown)
+    return cells.row(columns, markdown, workload, row, names)
 end
 
 function M.error_row(workload, message, markdown)
