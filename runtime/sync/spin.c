@@ -10,7 +10,8 @@
  * from who writes it, so that a reader that looks all the time slows down what it waits for. */
 #define MOST 100u /* about 30 us: what a sleep and a wake across processors cost */
 #define LEAST 4u
-#define PAUSES 16
+#define PAUSES 16u
+#define GATHER 128u /* pauses: some 5 us in all, as each wait is twice the one before */
 
 #define SOON 30u  /* us: a ring after so long would have been seen by the longest spin */
 #define TURNS 16u /* sleeps in a row on the waker's processor before one of them moves */
@@ -20,6 +21,26 @@
 #define CPU_BITS 12
 #define CPU_MASK ((1u << CPU_BITS) - 1)
 
+static void pause_for(uint32_t pauses)
+{
+    while (pauses--)
+        mf__spin_pause();
+}
+
+/* Where the word runs, one step a look's time or more, lets it run on for a while: who takes steps
+ * one by one as they come takes the line away from the other side at each. Where two answer one
+ * another there is one step at a time, and no delay. */
+static void gather(const _Atomic uint64_t *word, uint64_t seen, uint64_t at)
+{
+    bool runs = at - seen > 1;
+    for (uint32_t pauses = PAUSES; runs && pauses <= GATHER; pauses *= 2) {
+        pause_for(pauses);
+        uint64_t now = atomic_load_explicit(word, memory_order_relaxed);
+        runs = now - at >= pauses / PAUSES;
+        at = now;
+    }
+}
+
 bool mf__spin(mf_runtime *rt, const _Atomic uint64_t *word, uint64_t seen)
 {
     struct mf_spin *spin = &rt->spin;
@@ -27,9 +48,10 @@ bool mf__spin(mf_runtime *rt, const _Atomic uint64_t *word, uint64_t seen)
         return false;
     uint32_t limit = spin->limit ? spin->limit : MOST;
     for (uint32_t i = 0; i < limit; i++) {
-        for (int pause = 0; pause < PAUSES; pause++)
-            mf__spin_pause();
-        if (atomic_load_explicit(word, memory_order_acquire) != seen) {
+        pause_for(PAUSES);
+        uint64_t at = atomic_load_explicit(word, memory_order_acquire);
+        if (at != seen) {
+            gather(word, seen, at);
             spin->limit = limit * 2 < MOST ? limit * 2 : MOST;
             spin->turns = spin->vain = 0;
             return true;

@@ -17,8 +17,9 @@
 
 #include "arena.h"
 
-/* Waits for *word to differ from seen, when more than one processor is there and such waits have
- * paid of late. True when it differs. Only reads. */
+/* Waits for *word, a number that only grows, to differ from seen, when more than one processor is
+ * there and such waits have paid of late; and some microseconds longer while it grows fast. True
+ * when it differs. Only reads. */
 bool mf__spin(mf_runtime *rt, const _Atomic uint64_t *word, uint64_t seen);
 
 /* What a waker notes right before it rings: now, and its processor. 20 bits of microseconds, which
