@@ -141,5 +141,6 @@ return {
         better = "lower",
         goal = 0.1,
         peers = { "py" },
+        limit = true,
     },
 }
