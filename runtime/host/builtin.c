@@ -12,22 +12,6 @@ int luaopen_cjson(lua_State *L);
 int luaopen_cjson_safe(lua_State *L);
 #endif
 
-/* In every state of the family, the fresh ones of the children too. */
-static void preload_everywhere(lua_State *L, void *arg)
-{
-    (void)arg;
-    static const luaL_Reg modules[] = {
-#ifdef MF_WITH_CJSON
-        {"cjson", luaopen_cjson},
-        {"cjson.safe", luaopen_cjson_safe},
-#endif
-        {NULL, NULL},
-    };
-    luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_PRELOAD_TABLE);
-    luaL_setfuncs(L, modules, 0);
-    lua_pop(L, 1);
-}
-
 static int forget_family(lua_State *L)
 {
     (void)L;
@@ -49,18 +33,24 @@ static void forget_family_in_time(lua_State *L)
 
 static int open_moonfork(lua_State *L)
 {
-    const mf_lua_config config = {.on_state = preload_everywhere};
-    int results = mf_lua_open(L, &config);
+    int results = mf_lua_open(L, NULL);
     forget_family_in_time(L);
     mf__interrupt_family(mf_lua_runtime(L));
     return results;
 }
 
+/* A child has what its parent's package.preload has. */
 void mf__builtin_preload(lua_State *L)
 {
-    preload_everywhere(L, NULL);
+    static const luaL_Reg modules[] = {
+        {"moonfork", open_moonfork},
+#ifdef MF_WITH_CJSON
+        {"cjson", luaopen_cjson},
+        {"cjson.safe", luaopen_cjson_safe},
+#endif
+        {NULL, NULL},
+    };
     luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_PRELOAD_TABLE);
-    lua_pushcfunction(L, open_moonfork);
-    lua_setfield(L, -2, "moonfork");
+    luaL_setfuncs(L, modules, 0);
     lua_pop(L, 1);
 }
