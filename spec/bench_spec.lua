@@ -337,6 +337,21 @@ describe("the growth with the size", function()
         assert.is_false(time(function(n) return n * n end))
     end)
 
+    it("may be the machine's, which the limit shows", function()
+        local of_limit = setmetatable({ limit = true }, { __index = of_bursts })
+        local function verdict(power)
+            local list = rows(function(n) return n * n end)
+            for _, row in ipairs(list) do
+                row.limit = row.size ^ power
+            end
+            return growth.verdicts(of_limit, list)[1]
+        end
+        assert.is_true(verdict(1.9).holds)
+        assert.is_false(verdict(1.5).holds)
+        assert.equal("linear or better: yes (time grows with the power 2.00 of the size, that of"
+            .. " the C limit with 1.90)", growth_report.verdict(of_limit, verdict(1.9)))
+    end)
+
     it("counts in the upper decades only", function()
         local function late(n) return n < 100 and 1 or n ^ 2 end
         assert.is_false(holds(of_bursts, rows(late)).time)

@@ -1,12 +1,14 @@
 -- The arithmetic of bench.sh --scale: how something grows with the size, and whether that is well.
 -- It runs nothing and prints nothing. A row is { size =, count =, seconds =, before =, peak =,
--- left = }: count items took the seconds; memory in bytes.
+-- left =, limit = }: count items took the seconds; memory in bytes; limit, where there is one, is
+-- the seconds of an item in C.
 --
 -- The limits are generous: a figure may be twice what it is on an idle machine.
 
 local M = {}
 
 local steepest = 1.4     -- exponent that is still called linear; what is quadratic has 2
+local steeper = 0.2      -- than the limit is not the machine's growth any more
 local decades = { 2, 1 } -- the upper ones, in which it is fitted
 local collapsed = 1 / 3  -- of the best throughput
 local kept_part = 0.25   -- of the burst's memory that may stay,
@@ -66,10 +68,10 @@ local function column(rows, f)
     return points
 end
 
--- Nil without a slope.
-local function linear(what, exponent)
+-- Nil without a slope. limit: the exponent of the limit, where there is one.
+local function linear(what, exponent, limit)
     return exponent and { claim = "linear or better", what = what, exponent = exponent,
-        holds = exponent <= steepest }
+        limit = limit, holds = exponent <= math.max(steepest, (limit or 0) + steeper) }
 end
 
 local function comes_back(rows)
@@ -88,7 +90,10 @@ function M.verdicts(series, rows)
     if series.judged == "growth" then
         local time = M.exponent(column(rows, function(row) return M.seconds(series, row) end))
         local memory = M.exponent(column(rows, M.used), noise)
-        list[1] = linear("time", time)
+        local limit = series.limit and M.exponent(column(rows, function(row)
+            return row.limit
+        end))
+        list[1] = linear("time", time, limit)
         list[#list + 1] = linear("memory", memory)
     else
         local best, least = 0, math.huge

@@ -21,7 +21,7 @@ local function rate(series, row)
 end
 
 -- Title and width of each column, and its cell for a row.
-local columns = {
+local all_columns = {
     { "", 8, function(series, row) return text(row.size, size_kind(series)) end },
     { "time of one", 11, function(_, row) return text(row.seconds / row.count, "seconds") end },
     { "throughput", 10, rate },
@@ -30,27 +30,39 @@ local columns = {
     { "memory at the peak", 18, function(_, row) return text(growth.used(row), "bytes") end },
     { "left", 8, function(_, row) return text(growth.left(row), "bytes") end },
 }
+local limit_column = { "C limit", 8, function(_, row) return text(row.limit, "seconds") end }
+
+local function columns_of(series)
+    local list = table.move(all_columns, 1, #all_columns, 1, {})
+    if series.limit then
+        table.insert(list, 3, limit_column)
+    end
+    return list
+end
 
 -- The lines above the rows of a series.
 function M.head(series, markdown)
     return ("%s: %s; by %s\n\n%s"):format(series.name, series.what, series.axis,
-        cells.head(columns, markdown))
+        cells.head(columns_of(series), markdown))
 end
 
 function M.row(series, row, markdown)
-    return cells.row(columns, markdown, series, row)
+    return cells.row(columns_of(series), markdown, series, row)
 end
 
 -- A row for a size that has no figures, and why.
 function M.note(series, size, why, markdown)
     local cell = why:gsub("\n+$", ""):gsub("\n", "; "):gsub("|", "\\|")
-    return cells.line(columns, { text(size, size_kind(series)), cell }, markdown)
+    return cells.line(columns_of(series), { text(size, size_kind(series)), cell }, markdown)
 end
 
 function M.verdict(series, verdict)
     local why
     if verdict.exponent then
         why = ("%s grows with the power %.2f of the size"):format(verdict.what, verdict.exponent)
+        if verdict.limit then
+            why = why .. (", that of the C limit with %.2f"):format(verdict.limit)
+        end
     elseif verdict.part then
         why = ("the least is %.0f %% of the best"):format(100 * verdict.part)
     else
@@ -89,9 +101,14 @@ local function time_panel(series, rows, x)
     end
     local list = points(rows, function(row) return growth.seconds(series, row) end)
     local label = series.per_item and "time of one " .. series.item or "time of all"
-    return { x = x, y = { label = label, kind = "seconds" }, lines = {
-        { label = "moonfork", points = list }, linear(list),
-    } }
+    local lines = { { label = "moonfork", points = list } }
+    if series.limit then
+        lines[2] = { label = "C limit", points = points(rows, function(row)
+            return row.limit
+        end) }
+    end
+    lines[#lines + 1] = linear(list)
+    return { x = x, y = { label = label, kind = "seconds" }, lines = lines }
 end
 
 -- What is less than 64 KiB is drawn as 64 KiB: it is no more than noise, and 0 has no logarithm.

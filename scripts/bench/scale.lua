@@ -8,6 +8,7 @@ local report = require "scripts.bench.growth_report"
 local series_of_all = require "scripts.bench.series"
 
 local longest = 120 -- seconds that a size may take
+local limits_folder = "build/bench"
 local MiB = 1 << 20
 
 local function usage()
@@ -71,17 +72,32 @@ local function record(answer)
 end
 
 local function run(series, size)
-    local name = "scale/" .. series.name .. ".lua"
+    local name = "scale/" .. series.name
     local row, why = programs.run({
-        name = name .. " " .. size,
-        command = ("%s scripts/bench/%s %d"):format(arg[-1], name, size),
+        name = name .. ".lua " .. size,
+        command = ("%s scripts/bench/%s.lua %d"):format(arg[-1], name, size),
         read = record,
         wanted = "record",
     }, longest)
-    if row then
-        row.size = size
+    if not row then
+        return nil, why
     end
-    return row, why
+    row.size = size
+    if series.limit then
+        row.limit, why = programs.run({
+            name = name .. ".c " .. size,
+            command = ("%s/%s %d"):format(limits_folder, name, size),
+        }, longest)
+    end
+    return not why and row or nil, why
+end
+
+local function build_limits(chosen)
+    local list = {}
+    for i, series in ipairs(chosen) do
+        list[i] = { id = "scale/" .. series.name, limit = series.limit }
+    end
+    programs.build_limits(list, limits_folder)
 end
 
 -- What is printed is kept, for the README.
@@ -172,6 +188,7 @@ if options.json then
     command.check_writable(options.json)
 end
 
+build_limits(options.chosen)
 local date, what = os.date "%Y-%m-%d", command.machine(command.version())
 say(("%s, %s.%s\n"):format(date, what,
     options.quick and " A try, --quick: no figure means anything." or ""))

@@ -8,6 +8,8 @@
 --   judged         "growth": time and memory of a burst, or of one item where the size is that of
 --                  an item, grow with the size or slower; "throughput": it does not collapse
 --   per_item       whether the size is that of an item
+--   limit          whether scale/NAME.c does what the machine has to do for an item at the least:
+--                  where that grows faster than the size, moonfork may as well
 --   sizes, quick   those that are measured, and those of --quick
 --   arena, heap    bytes that a size needs at the most: in the arena of the family, besides
 
@@ -26,7 +28,7 @@ return {
     {
         name = "messages", what = "strings through a queue, from process to process",
         axis = "bytes of a message", unit = "B", item = "message", per_item = true,
-        judged = "growth",
+        judged = "growth", limit = true,
         sizes = { 8, 64, 512, 4 * KiB, 32 * KiB, 256 * KiB, 2 * MiB, 16 * MiB, 128 * MiB,
             512 * MiB },
         quick = { 8, 4 * KiB, MiB },
