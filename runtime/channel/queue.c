@@ -42,8 +42,14 @@ int mf_queue_close(mf_runtime *rt, mf_queue *q)
     if (mf__alive(rt) < 0) /* the slot is the parent's, and so would be what begin notes there */
         return MF_EFORKED;
     begin(rt, q, PUT);
+    /* Under the lock: a put that has not seen the close would else commit when the last consumer
+     * has gone. Who stands still in there for a second holds nobody up. */
+    bool locked = lock(rt, q, PUT, 0) == 0;
     atomic_store(&body(q)->closed, 1);
     MF_CRASH("queue.close.closed");
+    if (locked)
+        unlock(q, PUT);
+    MF_CRASH("queue.close.unlocked");
     mf__wait_wake_all(&body(q)->not_empty);
     mf__wait_wake_all(&body(q)->not_full);
     end(rt);

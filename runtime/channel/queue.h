@@ -13,7 +13,7 @@
  * segment.next         producer, before tail        end[0].lock       consumers
  * capacity             at birth                     constant          all
  * known (<= tail)      consumer, from tail          end[1].lock       consumers
- * closed               anyone, 0 -> 1               -                 all
+ * closed               anyone, 0 -> 1               end[0].lock       all
  * lost                 who settles a death          end[1].lock       all
  *
  * tail and head are numbers of messages since birth; the store of tail (release) pairs with its
@@ -78,7 +78,8 @@ int mf_queue_wait(mf_runtime *rt, mf_queue *q, int64_t deadline);
  * queue, never in both or neither. */
 int mf__queue_get_task(mf_runtime *rt, mf_queue *q, uint64_t *ret_task, int64_t deadline);
 
-/* No more puts; gets go on until it is drained; all sleepers look again. 0, MF_EFORKED. */
+/* No more puts; gets go on until it is drained, of all that was put; all sleepers look again. Waits
+ * for who is in a put, a second at most (it stands still). 0, MF_EFORKED. */
 int mf_queue_close(mf_runtime *rt, mf_queue *q);
 
 bool mf_queue_is_closed(const mf_queue *q);

@@ -280,6 +280,49 @@ static void closing_wakes_those_who_sleep(void)
     close_queues();
 }
 
+static int put_until_closed(mf_runtime *own, void *arg)
+{
+    int rc;
+    (void)arg;
+    do
+        rc = mf_queue_put(own, work, "m", 1, NULL, 0, MF_FOREVER);
+    while (rc == 0);
+    return rc == MF_ECLOSED ? 0 : 1;
+}
+
+static int get_until_closed(mf_runtime *own, void *arg)
+{
+    struct mf_message m;
+    int rc;
+    (void)arg;
+    while ((rc = mf__queue_get(own, work, &m, MF_FOREVER)) == 0) {
+        mf__queue_delivered(own);
+        mf__message_free(own, &m);
+    }
+    return rc == MF_ECLOSED ? 0 : 1;
+}
+
+/* The close falls into the midst of puts, each time at another place. */
+static void who_drains_a_closed_queue_gets_all_that_was_put(void)
+{
+    struct mf_queue_stats s;
+    for (uint64_t round = 0; round < 150; round++) {
+        open_queues(4);
+        mf_process *p[] = {start(put_until_closed, NULL), start(put_until_closed, NULL)};
+        mf_process *consumer = start(get_until_closed, NULL);
+        do
+            mf_queue_stats(work, &s);
+        while (s.got < 20 * round);
+        CHECK(mf_queue_close(rt, work) == 0);
+        end(p[0], 0);
+        end(p[1], 0);
+        end(consumer, 0);
+        mf_queue_stats(work, &s);
+        CHECK(s.got == s.put && !s.queued && !s.lost);
+        close_queues();
+    }
+}
+
 static int see_and_leave(mf_runtime *own, void *arg)
 {
     (void)arg;
@@ -366,6 +409,7 @@ int main(void)
     RUN(a_task_whose_worker_dies_at_a_get_of_its_own_is_not_forgotten);
     RUN(two_deaths_whose_claimers_die_too_are_two_lost_messages);
     RUN(closing_wakes_those_who_sleep);
+    RUN(who_drains_a_closed_queue_gets_all_that_was_put);
     RUN(one_that_only_looks_leaves_the_wake_to_one_that_takes);
     RUN(a_queue_made_later_is_sent_to_a_process_that_was_forked_before);
     return 0;
