@@ -324,6 +324,20 @@ describe("a join of a child that only the joiner could wake", function()
         end_all(p, sibling)
     end)
 
+    it("is not refused where it has a deadline, in a worker that replaces another", function()
+        local pool <close> = mp.Pool { processes = 1, maxtasksperchild = 1 }
+        local function task()
+            local q = mp.Queue()
+            local p = mp.spawn(function() return q:get() end)
+            local ended = p:join(1)
+            q:put "go on"
+            return ended, p:get()
+        end
+        for _ = 1, 2 do
+            assert.same({ false, "go on" }, { pool:apply(task) })
+        end
+    end)
+
     it("is refused at the end of the script, which ends the child", function()
         local r = run.script [[
             local mp = require "moonfork"

@@ -125,6 +125,7 @@ int mf__arena_adopt(mf_runtime *rt, uint32_t slot, uint64_t taken)
     rt->supervisors = NULL; /* they and the list below are about the parent's children */
     rt->children = rt->ended = NULL;
     rt->supervising = rt->burying = false;
+    rt->call = (struct mf_call){0}; /* nor does this process wait, if the parent did */
     rt->doomed = 0;
     *rt->token = 1;
     return mf__slot_enter(rt, slot, taken, rt->pid);
