@@ -41,6 +41,9 @@ mf_job *mf__pool_find(mf_pool *pool, uint64_t word)
 
 void mf__job_dispose(mf_pool *pool, mf_job *job)
 {
+    job->disposed = job->here;
+    if (job->here)
+        return;
     if (mf__alive(pool->rt) == 0)
         mf__task_free(pool->rt, job->task);
     mf_code_unref(pool->rt, job->code);

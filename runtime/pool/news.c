@@ -89,21 +89,34 @@ static int wait_for_news(mf_pool *pool, int64_t deadline)
     return rc == MF_EEMPTY ? MF_ETIMEOUT : rc;
 }
 
+/* Runs a job whose task may do with its pool, and so with the job, what it likes. */
+static int run_here(mf_pool *pool, const struct mf_worker *w, mf_job *job)
+{
+    job->here = true;
+    int rc = mf__worker_run(pool->rt, w, job->word);
+    job->here = false;
+    if (rc == MF_EFORKED)
+        return rc;
+    if (job->disposed)
+        mf__job_dispose(pool, job);
+    else if (rc < 0 && job->state == MF_JOB_PENDING) /* there was no memory to say that it ran */
+        mf__pool_returned(pool, job);
+    return 0;
+}
+
 /* Runs the next task in this process. */
 static int work_here(mf_pool *pool)
 {
     struct mf_worker w;
-    uint64_t word = 0;
+    uint64_t word;
     pool->rt->call = (struct mf_call){0}; /* the task's waits are not this one */
     mf__pool_worker(pool, &w);
-    int rc = mf__worker_step(pool->rt, &w, &word);
+    int rc = mf__worker_take(pool->rt, &w, &word);
+    mf_job *job = rc == 0 ? mf__pool_find(pool, word) : NULL;
+    if (job)
+        rc = run_here(pool, &w, job);
     if (rc == MF_EFORKED)
         return rc;
-    mf_job *job = rc < 0 ? mf__pool_find(pool, word) : NULL;
-    if (job) { /* it was run, and there was no memory to say so */
-        mf__pool_returned(pool, job);
-        return 0;
-    }
     mf__pool_drain(pool);
     return rc == MF_EEMPTY ? MF_ECLOSED : rc;
 }

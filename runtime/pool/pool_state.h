@@ -25,6 +25,8 @@ struct mf_job {
     enum mf_job_state state;
     bool abandoned; /* by its owner, while pending */
     bool held;      /* pending, but not queued yet */
+    bool here;      /* this process runs it: the record stays until that is over */
+    bool disposed;  /* meanwhile */
     struct mf_failure *failures;
     uint32_t failure_count;
     void *user;
@@ -70,7 +72,7 @@ struct mf_pool {
 
 /* --- job.c --- */
 
-/* Frees a job that is not pending, with its record. */
+/* Frees a job that is not pending, with its record: at once, or when this process has run it. */
 void mf__job_dispose(mf_pool *pool, mf_job *job);
 
 /* A pending job ends: its owner is told, or it is freed where nobody wants it any more. */

@@ -11,9 +11,7 @@ int mf__worker_tell(mf_runtime *rt, mf_queue *news, uint64_t word)
     return mf_queue_put(rt, news, &word, sizeof word, NULL, 0, MF_FOREVER);
 }
 
-/* Runs a record and reports it; a word that names none is passed over. The report is the last that
- * this process has to do with the record: from then on it may be gone. */
-static int work(mf_runtime *rt, const struct mf_worker *w, uint64_t word)
+int mf__worker_run(mf_runtime *rt, const struct mf_worker *w, uint64_t word)
 {
     struct mf_task *t = mf__task_at(rt, word & MF_TASK_OFFSET);
     uint32_t queued = MF_TASK_QUEUED;
@@ -41,7 +39,7 @@ static int take(mf_runtime *rt, const struct mf_worker *w)
     int rc = mf__queue_get_task(rt, w->tasks, &word, MF_FOREVER);
     if (rc == 0) {
         atomic_store_explicit(&rt->self->task_since, mf__now_roughly(), memory_order_relaxed);
-        rc = work(rt, w, word);
+        rc = mf__worker_run(rt, w, word);
         MF_CRASH("worker.run.told");
     }
     if (rc == 0)
@@ -50,7 +48,7 @@ static int take(mf_runtime *rt, const struct mf_worker *w)
     return rc;
 }
 
-int mf__worker_step(mf_runtime *rt, const struct mf_worker *w, uint64_t *ret_word)
+int mf__worker_take(mf_runtime *rt, const struct mf_worker *w, uint64_t *ret_word)
 {
     struct mf_message m;
     int rc = mf__queue_get(rt, w->tasks, &m, 0);
@@ -59,7 +57,7 @@ int mf__worker_step(mf_runtime *rt, const struct mf_worker *w, uint64_t *ret_wor
     memcpy(ret_word, m.data, sizeof *ret_word);
     mf__queue_delivered(rt);
     mf__message_free(rt, &m);
-    return work(rt, w, *ret_word);
+    return 0;
 }
 
 int mf__worker_loop(mf_runtime *rt, const struct mf_worker *w)

@@ -33,10 +33,15 @@ struct mf_worker {
  * exit status: 0. Tells READY first. */
 int mf__worker_loop(mf_runtime *rt, const struct mf_worker *w);
 
-/* Takes and runs one task if there is one, for a pool without processes: its word goes to
- * *ret_word. 0, MF_EEMPTY, MF_ECLOSED, or why it could not be reported. Leaves self->task alone:
- * this process may be a worker itself, in whose slot that names the task of another pool. */
-int mf__worker_step(mf_runtime *rt, const struct mf_worker *w, uint64_t *ret_word);
+/* For a pool without processes: takes a task's word if there is one. 0, MF_EEMPTY, MF_ECLOSED …
+ * Leaves self->task alone: this process may be a worker itself, in whose slot that names the task
+ * of another pool. */
+int mf__worker_take(mf_runtime *rt, const struct mf_worker *w, uint64_t *ret_word);
+
+/* Runs the record of a word and reports it; a word that names none is passed over. The report is
+ * the last that a worker has to do with the record: from then on it may be gone. 0; MF_EFORKED in a
+ * copy of the process that the task has forked; or why it could not be reported. */
+int mf__worker_run(mf_runtime *rt, const struct mf_worker *w, uint64_t word);
 
 /* Tells the creator one word. 0 or an error of mf_queue_put. */
 int mf__worker_tell(mf_runtime *rt, mf_queue *news, uint64_t word);
