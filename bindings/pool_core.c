@@ -122,9 +122,6 @@ static int core_gc(lua_State *L)
     core->pool = NULL;
     free(core->finished);
     core->finished = NULL;
-    free(core->handles);
-    core->handles = NULL;
-    mf__buffer_fini(&core->items);
     mf__buffer_fini(&core->initializer);
     return 0;
 }
@@ -267,7 +264,7 @@ static int new_error(lua_State *L)
 
 static void push_core(lua_State *L)
 {
-    mf__pool_make_code_class(L);
+    mf__pool_make_sending_classes(L);
     luaL_newmetatable(L, CORE);
     luaL_newlib(L, core_methods);
     lua_setfield(L, -2, "__index");

@@ -33,7 +33,8 @@ struct mf_batch {
     struct mf_batch_job jobs[];
 };
 
-enum { MF_CORE_CODES = 1, MF_CORE_BATCHES, MF_CORE_VALUES = MF_CORE_BATCHES }; /* user values */
+/* user values; SENDING: see pool_submit.c */
+enum { MF_CORE_CODES = 1, MF_CORE_BATCHES, MF_CORE_SENDING, MF_CORE_VALUES = MF_CORE_SENDING };
 
 /* A full userdata. Jobs that are finished wait in `finished` until Lua polls. */
 struct mf_pool_core {
@@ -43,11 +44,7 @@ struct mf_pool_core {
     mf_job **finished;
     uint32_t finished_first, finished_count, finished_max; /* NULL: dropped */
     struct mf_batch *ready; /* has its outcome, which Lua has not taken yet */
-    mf_buffer items;        /* the input of a task is built here */
-    char path[32];          /* of the item that is being written */
     mf_buffer initializer;  /* a message: the function, its arguments; empty for none */
-    uint64_t *handles;      /* that items mention */
-    uint32_t handle_count, handle_max;
 };
 
 /* The core at argument 1; raises when its pool was freed. */
@@ -56,11 +53,12 @@ struct mf_pool_core *mf__pool_core(lua_State *L);
 /* Pushes the error object that says why the pool is broken. */
 void mf__pool_push_broken(lua_State *L, struct mf_pool_core *core);
 
-/* pool_submit.c: methods of the core, and the class of captured functions. */
+/* pool_submit.c: methods of the core, and the classes of captured functions and of what is being
+ * sent. */
 int mf__pool_capture(lua_State *L);
 int mf__pool_submit(lua_State *L);
 int mf__pool_submit_values(lua_State *L);
-void mf__pool_make_code_class(lua_State *L);
+void mf__pool_make_sending_classes(lua_State *L);
 
 /* pool_batch.c. Pushes a batch with room for so many jobs; owner and out are indices. */
 struct mf_batch *mf__batch_new(lua_State *L, int owner, int out, uint32_t jobs);

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #define CODE "moonfork.PoolCode"
+#define SENDING "moonfork.PoolSending"
 
 /* Where the arguments of core:submit and core:submit_values stand. */
 enum {
@@ -21,7 +22,8 @@ enum {
     COUNT_AT,
     NUMBER_AT,
     CHUNK_AT,
-    BATCH_AT
+    BATCH_AT,
+    SENDING_AT
 };
 
 /* --- functions ----------------------------------------------------------------------------------
@@ -47,16 +49,6 @@ static int code_gc(lua_State *L)
         mf_code_unref(c->lua->rt, c->code);
     c->code = NULL;
     return 0;
-}
-
-void mf__pool_make_code_class(lua_State *L)
-{
-    luaL_newmetatable(L, CODE);
-    lua_pushcfunction(L, code_gc);
-    lua_setfield(L, -2, "__gc");
-    lua_pushboolean(L, 1);
-    lua_rawsetp(L, -2, &code_mark);
-    lua_pop(L, 1);
 }
 
 /* Puts the captured bytes into the arena and pushes their object. */
@@ -97,14 +89,67 @@ int mf__pool_capture(lua_State *L)
     return 1;
 }
 
-/* --- submitting ---------------------------------------------------------------------------------
+/* --- what is being sent --------------------------------------------------------------------------
  */
+
+/* The input of a job while it is written. Writing may run Lua code (of metatables), which may
+ * submit to the same pool, or raise: so it is a full userdata, in the hands of one call; the core
+ * keeps one for the next. */
+struct sending {
+    mf_buffer items;
+    uint64_t *handles; /* that they mention */
+    uint32_t handle_count, handle_max;
+    char path[32]; /* of the item that is being written */
+};
+
+static int sending_gc(lua_State *L)
+{
+    struct sending *s = luaL_checkudata(L, 1, SENDING);
+    mf__buffer_fini(&s->items);
+    free(s->handles);
+    s->handles = NULL;
+    return 0;
+}
+
+void mf__pool_make_sending_classes(lua_State *L)
+{
+    luaL_newmetatable(L, CODE);
+    lua_pushcfunction(L, code_gc);
+    lua_setfield(L, -2, "__gc");
+    lua_pushboolean(L, 1);
+    lua_rawsetp(L, -2, &code_mark);
+    luaL_newmetatable(L, SENDING);
+    lua_pushcfunction(L, sending_gc);
+    lua_setfield(L, -2, "__gc");
+    lua_pop(L, 2);
+}
+
+/* Pushes the one that the core at CORE_AT has kept, or another. */
+static struct sending *take_sending(lua_State *L)
+{
+    if (lua_getiuservalue(L, CORE_AT, MF_CORE_SENDING) == LUA_TUSERDATA) {
+        lua_pushnil(L);
+        lua_setiuservalue(L, CORE_AT, MF_CORE_SENDING);
+        return lua_touserdata(L, -1);
+    }
+    lua_pop(L, 1);
+    struct sending *s = lua_newuserdatauv(L, sizeof *s, 0);
+    *s = (struct sending){0};
+    luaL_setmetatable(L, SENDING);
+    return s;
+}
+
+static void keep_sending(lua_State *L, int idx)
+{
+    lua_pushvalue(L, idx);
+    lua_setiuservalue(L, CORE_AT, MF_CORE_SENDING);
+}
 
 /* The stream's window is the rest of the buffer. */
 static int grow_items(struct mf_stream_writer *w, size_t need)
 {
-    struct mf_pool_core *core = w->user;
-    mf_buffer *b = &core->items;
+    struct sending *s = w->user;
+    mf_buffer *b = &s->items;
     b->used += (size_t)(w->at - w->base);
     if (!mf__buffer_grow(b, need + b->used + 256)) /* doubles at least */
         return MF_ENOMEM;
@@ -114,28 +159,28 @@ static int grow_items(struct mf_stream_writer *w, size_t need)
 }
 
 /* Notes the objects that the item just put mentions. */
-static void note_handles(lua_State *L, struct mf_pool_core *core, const struct mf_stream_writer *w)
+static void note_handles(lua_State *L, struct sending *s, const struct mf_stream_writer *w)
 {
     uint32_t n = mf__message_handles(w->message, w->message_size, NULL, 0);
-    if (core->handle_count + n > core->handle_max) {
-        uint32_t max = (core->handle_count + n) * 2;
-        uint64_t *list = realloc(core->handles, max * sizeof *list);
+    if (s->handle_count + n > s->handle_max) {
+        uint32_t max = (s->handle_count + n) * 2;
+        uint64_t *list = realloc(s->handles, max * sizeof *list);
         if (!list)
             mf__lua_raise(L, MF_ENOMEM, "sending a task");
-        core->handles = list;
-        core->handle_max = max;
+        s->handles = list;
+        s->handle_max = max;
     }
-    mf__message_handles(w->message, w->message_size, core->handles + core->handle_count, n);
-    core->handle_count += n;
+    mf__message_handles(w->message, w->message_size, s->handles + s->handle_count, n);
+    s->handle_count += n;
 }
 
-static void begin_items(struct mf_pool_core *core, struct mf_stream_writer *w)
+static void begin_items(struct sending *s, struct mf_stream_writer *w)
 {
-    core->items.used = 0;
-    core->handle_count = 0;
-    *w = (struct mf_stream_writer){.grow = grow_items, .user = core, .what = "item"};
-    w->base = w->at = core->items.data;
-    w->end = core->items.data + core->items.size;
+    s->items.used = 0;
+    s->handle_count = 0;
+    *w = (struct mf_stream_writer){.grow = grow_items, .user = s, .what = "item"};
+    w->base = w->at = s->items.data;
+    w->end = s->items.data + s->items.size;
 }
 
 static void put_item(lua_State *L, struct mf_pool_core *core, struct mf_stream_writer *w, int idx,
@@ -145,13 +190,16 @@ static void put_item(lua_State *L, struct mf_pool_core *core, struct mf_stream_w
     if (rc < 0)
         mf__lua_raise(L, rc, "sending a task");
     if (w->message)
-        note_handles(L, core, w);
+        note_handles(L, w->user, w);
 }
 
-/* Room in `finished` for so many more pending jobs. */
-static void reserve_finished(lua_State *L, struct mf_pool_core *core, uint32_t jobs)
+/* --- submitting ---------------------------------------------------------------------------------
+ */
+
+/* Room in `finished` for one more pending job. */
+static void reserve_finished(lua_State *L, struct mf_pool_core *core)
 {
-    uint32_t need = core->finished_count + mf_pool_pending(core->pool) + jobs;
+    uint32_t need = core->finished_count + mf_pool_pending(core->pool) + 1;
     if (need <= core->finished_max)
         return;
     mf_job **list = realloc(core->finished, need * 2 * sizeof *list);
@@ -177,14 +225,16 @@ static void submit_job(lua_State *L, struct mf_pool_core *core, struct mf_stream
                        struct mf_batch *b, uint32_t count, bool held)
 {
     const struct code *c = lua_touserdata(L, CODE_AT);
+    struct sending *sending = w->user;
     struct mf_batch_job *place = &b->jobs[b->count];
     mf__stream_close_run(w);
-    core->items.used += (size_t)(w->at - w->base);
+    sending->items.used += (size_t)(w->at - w->base);
+    reserve_finished(L, core);
     const struct mf_submit s = {.code = c->code,
-                                .input = core->items.data,
-                                .size = core->items.used,
-                                .handles = core->handles,
-                                .handle_count = core->handle_count,
+                                .input = sending->items.data,
+                                .size = sending->items.used,
+                                .handles = sending->handles,
+                                .handle_count = sending->handle_count,
                                 .count = count,
                                 .flags = (uint32_t)lua_tointeger(L, FLAGS_AT),
                                 .retries = (uint32_t)lua_tointeger(L, RETRIES_AT),
@@ -203,9 +253,9 @@ static void submit_job(lua_State *L, struct mf_pool_core *core, struct mf_stream
  */
 
 /* "items[i]", for errors: every item that could have one gets its path, so it has to be quick. */
-static const char *item_path(struct mf_pool_core *core, lua_Integer i)
+static const char *item_path(struct sending *s, lua_Integer i)
 {
-    char *at = core->path + sizeof core->path;
+    char *at = s->path + sizeof s->path;
     *--at = 0;
     *--at = ']';
     do
@@ -233,10 +283,11 @@ static void submit_chunk(lua_State *L, struct mf_pool_core *core, lua_Integer fi
                          lua_Integer last, lua_Integer number)
 {
     struct mf_stream_writer w;
-    begin_items(core, &w);
+    struct sending *s = lua_touserdata(L, SENDING_AT);
+    begin_items(s, &w);
     for (lua_Integer i = first; i <= last; i++) {
         if (lua_geti(L, ITEMS_AT, i) > LUA_TSTRING)
-            w.what = item_path(core, i - first + number);
+            w.what = item_path(s, i - first + number);
         put_item(L, core, &w, -1, 1);
         lua_pop(L, 1);
     }
@@ -260,8 +311,8 @@ static void release(lua_State *L, struct mf_pool_core *core, const struct mf_bat
     }
 }
 
-/* With the arguments of core:submit, and the batch. An item that cannot be sent raises before
- * anything is queued. */
+/* With the arguments of core:submit, the batch, and what it is sent with. An item that cannot be
+ * sent raises before anything is queued. */
 static int submit_list(lua_State *L)
 {
     struct mf_pool_core *core = lua_touserdata(L, CORE_AT);
@@ -294,20 +345,23 @@ int mf__pool_submit(lua_State *L)
     if (jobs > INT32_MAX || chunk > INT32_MAX)
         cannot_submit(L, core, MF_ELIMIT);
     lua_settop(L, CHUNK_AT);
-    luaL_checkstack(L, BATCH_AT + 1, NULL);
-    reserve_finished(L, core, (uint32_t)jobs);
+    luaL_checkstack(L, SENDING_AT + 1, NULL);
     struct mf_batch *b = mf__batch_new(L, OWNER_AT, OUT_AT, (uint32_t)jobs);
     b->chunk = (uint32_t)chunk;
     b->first = luaL_checkinteger(L, NUMBER_AT);
     b->last = b->first + count - 1;
     mf__batch_list(L, CORE_AT);
+    take_sending(L);
     lua_pushcfunction(L, submit_list);
-    for (int i = CORE_AT; i <= BATCH_AT; i++)
+    for (int i = CORE_AT; i <= SENDING_AT; i++)
         lua_pushvalue(L, i);
-    if (lua_pcall(L, BATCH_AT, 0, 0) == LUA_OK)
-        return 1;
-    mf__batch_give_up(L, core, b);
-    return lua_error(L);
+    if (lua_pcall(L, SENDING_AT, 0, 0) != LUA_OK) {
+        mf__batch_give_up(L, core, b);
+        return lua_error(L);
+    }
+    keep_sending(L, SENDING_AT);
+    lua_settop(L, BATCH_AT);
+    return 1;
 }
 
 /* core:submit_values(owner, out, code, flags, retries, timeout, ...) -> its batch: one item, these
@@ -318,15 +372,16 @@ int mf__pool_submit_values(lua_State *L)
     struct mf_stream_writer w;
     check_code(L);
     luaL_checkstack(L, LUA_MINSTACK, NULL);
-    begin_items(core, &w);
+    int last = lua_gettop(L);
+    begin_items(take_sending(L), &w);
     w.what = "args";
-    put_item(L, core, &w, ITEMS_AT, lua_gettop(L) - TIMEOUT_AT);
-    reserve_finished(L, core, 1);
+    put_item(L, core, &w, ITEMS_AT, last - TIMEOUT_AT);
     struct mf_batch *b = mf__batch_new(L, OWNER_AT, OUT_AT, 1);
     b->chunk = 1;
     b->single = true;
     b->first = b->last = 1;
     mf__batch_list(L, CORE_AT);
     submit_job(L, core, &w, b, 1, false);
+    keep_sending(L, last + 1);
     return 1;
 }
