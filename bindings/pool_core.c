@@ -22,6 +22,8 @@ struct mf_pool_core *mf__pool_core(lua_State *L)
         luaL_error(L, "the pool is gone: it was terminated, or its state has left the family");
     if (mf__alive(core->lua->rt) < 0)
         mf__lua_unusable(L, core->lua);
+    if (core->lua->left) /* its workers were ended, and nobody replaces them */
+        mf_pool_terminate(core->pool, 0);
     core->L = L;
     return core;
 }
@@ -59,6 +61,8 @@ static void push_weak_table(lua_State *L)
 static int core_new(lua_State *L)
 {
     mf_lua *lua = mf__lua(L);
+    if (lua->left)
+        return luaL_error(L, "cannot make a pool: the script has ended");
     struct mf_pool_core *core = lua_newuserdatauv(L, sizeof *core, MF_CORE_VALUES);
     memset(core, 0, sizeof *core);
     core->lua = lua;

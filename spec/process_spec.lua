@@ -641,6 +641,32 @@ describe("at the end of a script", function()
         assert.same({ "", "", 0 }, { r.out, r.err, r.status })
     end)
 
+    it("a finaliser may still use a pool, or is told that it ended", function()
+        local r = script.run [[
+            local mp = require "moonfork"
+            local pool = mp.Pool(1)
+            local result = pool:submit(math.abs, -1)
+            pool:submit(mp.sleep, 0.1)
+            local uses = {
+                function() return pool:apply(math.abs, { -1 }) end,
+                function() return result:get() end,
+                function() return mp.map(math.abs, { -1 })[1] end,
+                function() for _, v in pool:imap(math.abs, { -1 }) do return v end end,
+            }
+            KEPT = setmetatable({}, { __gc = function()
+                for _, use in ipairs(uses) do
+                    local ok, answer = pcall(use)
+                    answer = tostring(answer)
+                    print(ok and answer == "1" or answer:find "terminated"
+                        or answer:find "cancelled" or answer:find "has ended") -- not "false"
+                end
+            end })
+        ]]
+        assert.same({ "", 0 }, { r.err, r.status })
+        assert.equal(4, select(2, r.out:gsub("\n", "")))
+        assert.is_nil(r.out:find "nil")
+    end)
+
     it("os.exit ends the family", function()
         local r = script.run [[
             local mp = require "moonfork"
