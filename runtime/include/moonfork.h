@@ -103,10 +103,12 @@ int mf_process_status(const mf_process *p);
 pid_t mf_process_pid(const mf_process *p);
 
 /* Sends a signal, if the child is still there: never to a pid that was used again. SIGTERM is
- * followed by SIGCONT, so that a stopped child hears it. */
+ * followed by SIGCONT, so that a stopped child hears it. Nothing in a process that was forked by
+ * other means. */
 void mf_process_signal(mf_process *p, int signal);
 
-/* SIGTERM, then SIGKILL when the child still lives after `grace` seconds; then joins. */
+/* SIGTERM, then SIGKILL when the child still lives after `grace` seconds; then joins. Nothing in a
+ * process that was forked by other means. */
 void mf_process_end(mf_runtime *rt, mf_process *p, double grace);
 
 /* Gives the handle up. NULL is fine. A child that still runs stays a child, and is reaped later. */

@@ -84,6 +84,7 @@ static mf_process *new_process(mf_runtime *rt, pid_t pid, uint32_t slot, bool is
     mf_process *p = rt->spare;
     rt->spare = NULL;
     *p = (mf_process){.next = rt->children,
+                      .rt = rt,
                       .pid = pid,
                       .slot = slot,
                       .place = mf__slot_at(rt, slot),

@@ -66,11 +66,12 @@ uint64_t mf__process_last_link(const mf_process *p);
 
 /* Sends a signal, if it is still there: never to a pid that was reused. SIGTERM and SIGKILL go to
  * the programs that it has started too, and a SIGCONT follows SIGTERM: a stopped process hears it.
- */
+ * Nothing in a process that was forked by other means: the child is its parent's. */
 void mf_process_signal(mf_process *p, int signal);
 
 /* Ends a child: SIGTERM, and SIGKILL when it lives after the grace period; then joins. The programs
- * that it has started are killed too. Bounded by grace and a second. */
+ * that it has started are killed too. Bounded by grace and a second. Nothing in a process that was
+ * forked by other means. */
 void mf_process_end(mf_runtime *rt, mf_process *p, double grace);
 
 /* The same for many, whose graces run side by side. */

@@ -71,7 +71,7 @@ static void send_to_all(mf_process **list, size_t n, int signal, struct mf_desce
 void mf_process_signal(mf_process *p, int signal)
 {
     struct mf_descendants programs = {0};
-    if (!is_running(p))
+    if (mf__alive(p->rt) < 0 || !is_running(p))
         return;
     if (signal == SIGTERM || signal == SIGKILL)
         send_to_all(&p, 1, signal, &programs);
@@ -95,6 +95,8 @@ static int join_firmly(mf_runtime *rt, mf_process *p, int64_t deadline)
 void mf__process_end_many(mf_runtime *rt, mf_process **list, size_t n, double grace)
 {
     struct mf_descendants programs = {0};
+    if (mf__alive(rt) < 0)
+        return;
     send_to_all(list, n, SIGTERM, &programs);
     int64_t deadline = mf__deadline(grace);
     for (size_t i = 0; i < n; i++)

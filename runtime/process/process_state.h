@@ -10,7 +10,8 @@
 #include <sys/types.h>
 
 struct mf_process {
-    mf_process *next; /* in rt->children */
+    mf_process *next;     /* in rt->children */
+    const mf_runtime *rt; /* its parent's */
     pid_t pid;
     uint32_t slot;
     const struct mf_slot *place; /* the same */

@@ -356,6 +356,26 @@ static void a_process_forked_by_others_is_told_so(void)
     close_family();
 }
 
+static void a_process_forked_by_others_ends_no_child_of_its_parent(void)
+{
+    open_family();
+    mf_process *p = start(stay, NULL);
+    pid_t pid = fork();
+    if (pid == 0) {
+        mf_process_signal(p, SIGKILL);
+        mf_process_end(rt, p, 0);
+        mf_process_free(rt, p);
+        mf_close(rt);
+        _exit(0);
+    }
+    int status;
+    CHECK(waitpid(pid, &status, 0) == pid && status == 0);
+    CHECK(mf_process_join(rt, p, mf__deadline(0.05)) == MF_ETIMEOUT);
+    mf_process_end(rt, p, 1);
+    end(p, -SIGTERM);
+    close_family();
+}
+
 static void closing_ends_all_children(void)
 {
     open_family();
@@ -463,6 +483,7 @@ int main(void)
     RUN(a_child_has_only_the_descriptors_that_it_is_to_keep);
     RUN(handlers_are_reset_and_the_mask_is_kept);
     RUN(a_process_forked_by_others_is_told_so);
+    RUN(a_process_forked_by_others_ends_no_child_of_its_parent);
     RUN(closing_ends_all_children);
     RUN(a_child_is_joined_though_the_program_has_closed_all_descriptors);
     RUN(a_child_whose_handle_was_given_up_is_reaped_at_a_later_start);
