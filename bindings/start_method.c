@@ -94,32 +94,58 @@ static int open_zygote(mf_lua *lua, char *text, size_t room)
     return rc;
 }
 
+/* Puts the modules of the list, if there is one, before `preload`. */
+static void set_up_for(lua_State *L, mf_lua *lua, int list)
+{
+    char text[1000];
+    mf__lua_prepare(L, lua);
+    lua->in_zygote = lua->made_ready;
+    lua->loaders_in_zygote = lua->loaders;
+    if (!list)
+        return;
+    lua_pushvalue(L, list);
+    lua_pushcfunction(lua->ready, set_up);
+    lua_pushlightuserdata(lua->ready, L);
+    if (lua_pcall(lua->ready, 1, LUA_MULTRET, 0) != LUA_OK) {
+        snprintf(text, sizeof text, "%s", lua_tostring(lua->ready, -1));
+        clear_up(lua);
+        luaL_error(L, "cannot make the zygote: %s", text);
+    }
+    lua_pop(L, 1);
+}
+
+static int let_hooks_run(lua_State *L)
+{
+    mf__lua_interrupted(L);
+    return 0;
+}
+
+/* As mf__lua_again, but that a half-made zygote does not outlive the error of a hook. */
+static bool goes_on(lua_State *L, mf_lua *lua, int rc)
+{
+    if (rc != MF_EINTR)
+        return false;
+    lua_pushcfunction(L, let_hooks_run);
+    if (lua_pcall(L, 0, 0, 0) == LUA_OK)
+        return true;
+    mf_zygote_close(lua->rt);
+    return lua_error(L);
+}
+
 /* The list of modules stands at `list`, or there is none: 0. */
 static void make_zygote(lua_State *L, mf_lua *lua, int list)
 {
     char text[1000] = "";
     int rc;
     do {
-        mf__lua_prepare(L, lua);
-        if (list) {
-            lua_pushvalue(L, list);
-            lua_pushcfunction(lua->ready, set_up);
-            lua_pushlightuserdata(lua->ready, L);
-            if (lua_pcall(lua->ready, 1, LUA_MULTRET, 0) != LUA_OK) {
-                snprintf(text, sizeof text, "%s", lua_tostring(lua->ready, -1));
-                clear_up(lua);
-                luaL_error(L, "cannot make the zygote: %s", text);
-            }
-            lua_pop(L, 1);
-        }
+        if (!lua->rt->zygote) /* else it is half-made */
+            set_up_for(L, lua, list);
         rc = open_zygote(lua, text, sizeof text);
-    } while (mf__lua_again(L, rc));
+    } while (goes_on(L, lua, rc));
     if (rc == MF_EZYGOTE)
         luaL_error(L, "cannot make the zygote: %s", text);
     if (rc < 0)
         luaL_error(L, "cannot make the zygote: %s", mf__lua_error_text(rc, errno));
-    lua->in_zygote = lua->made_ready;
-    lua->loaders_in_zygote = lua->loaders;
 }
 
 bool mf__lua_start_method(lua_State *L, mf_lua *lua, int idx)

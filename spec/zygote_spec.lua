@@ -179,6 +179,39 @@ describe("modules for a zygote", function()
         ]], "loading\non, a b\n")
     end)
 
+    it("are loaded once, however often signals come meanwhile", function()
+        check(([[
+            package.cpath = %q
+            local mp, probe = require "moonfork", require "signals_probe"
+            package.preload.slow = function()
+                local time = mp.time()
+                while mp.time() - time < 0.1 do end
+                return { pid = io.open("/proc/self/stat"):read("n") }
+            end
+            probe.storm(100, true)
+            mp.set_start_method("zygote", { preload = { "slow" } })
+            print(probe.handled() > 0)
+            probe.storm(0)
+            local function pid() return require "slow".pid end
+            print(mp.spawn(pid):get() == mp.spawn(pid):get())
+        ]]):format(package.cpath), "true\ntrue\n")
+    end)
+
+    it("do not outlive an error that comes meanwhile", function()
+        check(([[
+            package.cpath = %q
+            local mp, probe = require "moonfork", require "signals_probe"
+            package.preload.endless = function() while true do end end
+            probe.interrupts(5)
+            local good, message = pcall(mp.set_start_method, "zygote", { preload = { "endless" } })
+            probe.storm(0)
+            print(good, message)
+            print(probe.wait(-1, true), mp.get_start_method())
+            mp.set_start_method("zygote", { preload = { "string" } })
+            print(mp.spawn(function() return "again" end):get())
+        ]]):format(package.cpath), "false\tinterrupted!\nnil\tfork\nagain\n")
+    end)
+
     it("are not asked for what was loaded later", function()
         check([[
             local mp = require "moonfork"

@@ -28,6 +28,7 @@
 struct mf_zygote {
     pid_t pid;
     int pidfd, socket;
+    bool is_ready;               /* prepare is done */
     struct mf_identity identity; /* when it was made */
     size_t environment_size;
     char *environment; /* the same */
@@ -178,14 +179,9 @@ static int fork_zygote(mf_runtime *rt, struct mf_zygote *z, int (*prepare)(void 
     return MF_ESYS;
 }
 
-int mf_zygote_open(mf_runtime *rt, int (*prepare)(void *arg, char *text, size_t room), void *arg,
-                   char *text, size_t room)
+/* From here on it is there, and prepares itself. */
+static int begin(mf_runtime *rt, int (*prepare)(void *, char *, size_t), void *arg)
 {
-    struct mf_zygote_greeting hello = {.text = "it ended before it was ready"};
-    if (mf__alive(rt) < 0)
-        return MF_EFORKED;
-    if (rt->zygote)
-        return 0;
     struct mf_zygote *z = calloc(1, sizeof *z);
     if (!z || !note_environment(z)) {
         free(z);
@@ -193,20 +189,40 @@ int mf_zygote_open(mf_runtime *rt, int (*prepare)(void *arg, char *text, size_t 
     }
     mf__identity_take(&z->identity);
     int rc = fork_zygote(rt, z, prepare, arg);
-    if (rc < 0) {
+    if (rc < 0)
         discard(z);
-        return rc;
-    }
-    ssize_t n = receive(z, &hello, sizeof hello, MF_FOREVER);
-    if (n != sizeof hello || hello.status != 0) {
-        int error = errno;
-        snprintf(text, room, "%s", hello.text);
-        bury(z);
-        errno = error;
-        return n >= 0 ? MF_EZYGOTE : error == EINTR ? MF_EINTR : MF_ESYS;
-    }
-    rt->zygote = z;
-    return 0;
+    else
+        rt->zygote = z;
+    return rc;
+}
+
+/* Waits until it is ready. A signal leaves it half-made, for the next call: where a timer ticks, a
+ * slow prepare that began again each time would never be done. */
+static int await(mf_runtime *rt, char *text, size_t room)
+{
+    struct mf_zygote_greeting hello = {.text = "it ended before it was ready"};
+    ssize_t n = receive(rt->zygote, &hello, sizeof hello, MF_FOREVER);
+    int error = errno;
+    if (n < 0 && error == EINTR)
+        return MF_EINTR;
+    rt->zygote->is_ready = n == sizeof hello && hello.status == 0;
+    if (rt->zygote->is_ready)
+        return 0;
+    snprintf(text, room, "%s", hello.text);
+    mf_zygote_close(rt);
+    errno = error;
+    return n >= 0 ? MF_EZYGOTE : MF_ESYS;
+}
+
+int mf_zygote_open(mf_runtime *rt, int (*prepare)(void *arg, char *text, size_t room), void *arg,
+                   char *text, size_t room)
+{
+    int rc = 0;
+    if (mf__alive(rt) < 0)
+        return MF_EFORKED;
+    if (!rt->zygote)
+        rc = begin(rt, prepare, arg);
+    return rc < 0 || rt->zygote->is_ready ? rc : await(rt, text, room);
 }
 
 void mf_zygote_close(mf_runtime *rt)
@@ -374,7 +390,7 @@ static bool is_fit(const struct mf_zygote *z, const struct mf_start *start)
 pid_t mf__zygote_fork(mf_runtime *rt, const struct mf_start *start, uint32_t slot, uint64_t taken)
 {
     struct mf_zygote *z = rt->zygote;
-    if (!z || !is_fit(z, start))
+    if (!z || !z->is_ready || !is_fit(z, start))
         return 0;
     struct mf_zygote_request *r = &z->request;
     *r = (struct mf_zygote_request){.main = start->main,

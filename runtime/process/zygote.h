@@ -9,7 +9,11 @@
  * value, process group), but of memory only the bytes of mf_start.data, and what there was when the
  * zygote was made.
  *
+ * While `prepare` runs the zygote is half-made: it belongs to the runtime already, and its creator,
+ * woken by a signal, comes back for it or ends it. Starts are forks until it is ready.
+ *
  * If a process dies …
+ *   the zygote, half-made         mf_zygote_open says so
  *   the zygote, idle              the next start finds it dead, and forks itself, as all later ones
  *   the zygote, before its clone  the creator sees its end, no pid in the slot, and forks itself
  *   the zygote, after its clone   the kernel has put the pid into the slot before it could be

@@ -14,6 +14,7 @@
 #include <signal.h>
 #include <stdint.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -273,6 +274,88 @@ static void a_failed_preparation_is_told(void)
     close_family();
 }
 
+/* What a slow preparation and its creator know of each other. */
+struct slow {
+    _Atomic int begun, may_end;
+};
+
+static int prepare_slowly(void *arg, char *text, size_t room)
+{
+    struct slow *slow = *(struct slow **)arg;
+    (void)text, (void)room;
+    slow->begun++;
+    while (!slow->may_end)
+        usleep(1000);
+    return 0;
+}
+
+static void on_signal(int signal)
+{
+    (void)signal;
+}
+
+static pid_t begin_storm(void)
+{
+    const struct sigaction action = {.sa_handler = on_signal, .sa_flags = SA_RESTART};
+    pid_t pid = fork();
+    if (pid == 0)
+        while (kill(getppid(), SIGUSR1) == 0)
+            usleep(1000);
+    CHECK(sigaction(SIGUSR1, &action, NULL) == 0);
+    return pid;
+}
+
+static void end_storm(pid_t pid)
+{
+    kill(pid, SIGKILL);
+    while (waitpid(pid, NULL, 0) < 0)
+        ;
+    signal(SIGUSR1, SIG_DFL);
+}
+
+/* A family in a storm of signals, whose zygote is half-made. */
+static pid_t open_half_made(struct slow **ret_slow)
+{
+    struct slow *slow =
+        mmap(NULL, sizeof *slow, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    char text[100];
+    CHECK(slow != MAP_FAILED);
+    CHECK(mf_open(&(struct mf_arena_options){.reserve = 64 << 20, .budget = 32 << 20}, &rt) == 0);
+    CHECK(mf_queue_new(rt, 0, &words) == 0);
+    signal(SIGUSR1, SIG_IGN);
+    pid_t storm = begin_storm();
+    for (int i = 0; i < 3 || !slow->begun; i++)
+        CHECK(mf_zygote_open(rt, prepare_slowly, &slow, text, sizeof text) == MF_EINTR);
+    *ret_slow = slow;
+    return storm;
+}
+
+static void signals_do_not_make_a_preparation_begin_again(void)
+{
+    struct slow *slow;
+    char text[100];
+    int rc;
+    pid_t storm = open_half_made(&slow);
+    slow->may_end = 1;
+    while ((rc = mf_zygote_open(rt, NULL, NULL, text, sizeof text)) == MF_EINTR)
+        ;
+    CHECK(rc == 0 && slow->begun == 1);
+    end_storm(storm);
+    end(start(give, 6), 6);
+    CHECK(munmap(slow, sizeof *slow) == 0);
+    close_family();
+}
+
+static void a_half_made_zygote_is_passed_over_and_ended(void)
+{
+    struct slow *slow;
+    pid_t storm = open_half_made(&slow);
+    end_storm(storm);
+    end(start(give, 5), 5);
+    close_family(); /* says that nobody is left */
+    CHECK(slow->begun == 1 && munmap(slow, sizeof *slow) == 0);
+}
+
 static int middle(mf_runtime *own, void *arg)
 {
     char text[100];
@@ -321,6 +404,8 @@ int main(void)
     RUN(without_the_zygote_the_creator_forks);
     RUN(a_zygote_that_is_stopped_is_given_up);
     RUN(a_failed_preparation_is_told);
+    RUN(signals_do_not_make_a_preparation_begin_again);
+    RUN(a_half_made_zygote_is_passed_over_and_ended);
     RUN(all_of_them_die_with_the_creator);
     return 0;
 }
