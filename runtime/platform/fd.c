@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdbool.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -77,6 +78,26 @@ void mf__fd_close_all(const int *keep, size_t n)
     for (int kept; (kept = next_kept(keep, n, from)) >= 0; from = (unsigned)kept + 1)
         close_span(from, (unsigned)kept - 1);
     close_span(from, ~0u);
+}
+
+struct mf_file mf__file(int fd)
+{
+    struct stat s = {0};
+    if (fd >= 0)
+        fstat(fd, &s);
+    return (struct mf_file){.fd = fd, .device = s.st_dev, .inode = s.st_ino};
+}
+
+bool mf__file_is_open(const struct mf_file *f)
+{
+    struct stat s;
+    return f->fd >= 0 && fstat(f->fd, &s) == 0 && s.st_dev == f->device && s.st_ino == f->inode;
+}
+
+void mf__file_close(const struct mf_file *f)
+{
+    if (mf__file_is_open(f))
+        close(f->fd);
 }
 
 /* Where there is no /dev/null: a pipe that nobody writes to is as empty. */

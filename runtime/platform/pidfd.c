@@ -8,9 +8,13 @@
 #include <errno.h>
 #include <poll.h>
 #include <stddef.h>
+#include <string.h>
 #include <sys/syscall.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
+
+#define WAIT_BY_PIDFD 3 /* P_PIDFD, which not every libc names; since Linux 5.4 */
 
 int mf__pidfd_open(pid_t pid)
 {
@@ -37,6 +41,29 @@ int mf__pidfd_wait(int pidfd, int64_t deadline)
                                                                               : MF_ETIMEOUT;
     }
     return n < 0 ? MF_EINTR : MF_ETIMEOUT;
+}
+
+static int wait_for(idtype_t type, id_t id, siginfo_t *info, int options)
+{
+    int rc;
+    memset(info, 0, sizeof *info);
+    do
+        rc = waitid(type, id, info, options);
+    while (rc < 0 && errno == EINTR);
+    return rc;
+}
+
+int mf__pidfd_waitid(int *pidfd, pid_t pid, siginfo_t *info, int options)
+{
+    int rc = -1;
+    errno = EINVAL;
+    if (*pidfd >= 0)
+        rc = wait_for((idtype_t)WAIT_BY_PIDFD, (id_t)*pidfd, info, options);
+    if (rc < 0 && errno == EBADF) {
+        *pidfd = -1;
+        errno = EINVAL;
+    }
+    return rc < 0 && errno == EINVAL ? wait_for(P_PID, (id_t)pid, info, options) : rc;
 }
 
 bool mf__pidfd_send(int pidfd, int signal)

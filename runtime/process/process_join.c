@@ -8,36 +8,14 @@
 #include "wait.h"
 
 #include <errno.h>
-#include <string.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #define SLICE_SUSPICIOUS (100 * MF_MSEC)
-#define WAIT_BY_PIDFD 3 /* P_PIDFD, which not every libc names; since Linux 5.4 */
 
-static int wait_for(idtype_t type, id_t id, siginfo_t *info, int options)
-{
-    int rc;
-    memset(info, 0, sizeof *info);
-    do
-        rc = waitid(type, id, info, options);
-    while (rc < 0 && errno == EINTR);
-    return rc;
-}
-
-/* waitid() on the child: by its pidfd, because a pid that somebody else reaped may already be that
- * of another child of the program. Linux 5.3 has pidfds, but cannot wait for one. */
 static int wait_on(mf_process *p, siginfo_t *info, int options)
 {
-    int rc = -1;
-    errno = EINVAL;
-    if (p->pidfd >= 0)
-        rc = wait_for((idtype_t)WAIT_BY_PIDFD, (id_t)p->pidfd, info, options);
-    if (rc < 0 && errno == EBADF) { /* the program has closed it, as daemons close all they have */
-        p->pidfd = -1;
-        errno = EINVAL;
-    }
-    return rc < 0 && errno == EINVAL ? wait_for(P_PID, (id_t)p->pid, info, options) : rc;
+    return mf__pidfd_waitid(&p->pidfd, p->pid, info, options);
 }
 
 /* Is the child there although nobody can wait for it: SIGCHLD is ignored, and the kernel is about

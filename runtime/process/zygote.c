@@ -27,7 +27,7 @@
 
 struct mf_zygote {
     pid_t pid;
-    int pidfd, socket;
+    struct mf_file pidfd, socket;
     bool is_ready;               /* prepare is done */
     struct mf_identity identity; /* when it was made */
     size_t environment_size;
@@ -100,28 +100,27 @@ static void discard(struct mf_zygote *z)
 static void bury(struct mf_zygote *z)
 {
     siginfo_t info;
-    close(z->socket);
-    if (z->pidfd >= 0)
-        mf__pidfd_send(z->pidfd, SIGKILL);
-    else if (waitid(P_PID, (id_t)z->pid, &info, WEXITED | WNOHANG | WNOWAIT) == 0)
+    mf__file_close(&z->socket);
+    int pidfd = mf__file_is_open(&z->pidfd) ? z->pidfd.fd : -1;
+    bool is_there = mf__pidfd_waitid(&pidfd, z->pid, &info, WEXITED | WNOHANG | WNOWAIT) == 0;
+    if (is_there && !(pidfd >= 0 && mf__pidfd_send(pidfd, SIGKILL)))
         kill(z->pid, SIGKILL); /* nobody has reaped it: it is no other process */
-    while (waitid(P_PID, (id_t)z->pid, &info, WEXITED) < 0 && errno == EINTR)
-        ;
-    if (z->pidfd >= 0)
-        close(z->pidfd);
+    mf__pidfd_waitid(&pidfd, z->pid, &info, WEXITED);
+    if (pidfd >= 0)
+        close(pidfd);
     discard(z);
 }
 
 /* A message, 0 at its end or at the deadline, or -1: EINTR only if the deadline is MF_FOREVER. */
 static ssize_t receive(const struct mf_zygote *z, void *bytes, size_t room, int64_t deadline)
 {
-    struct pollfd p = {.fd = z->socket, .events = POLLIN};
+    struct pollfd p = {.fd = z->socket.fd, .events = POLLIN};
     for (;;) {
         int64_t left = deadline - mf__now();
         int span = deadline == MF_FOREVER ? -1 : left > 0 ? (int)(left / MF_MSEC) + 1 : 0;
         int n = poll(&p, 1, span);
         if (n > 0)
-            return recv(z->socket, bytes, room, 0);
+            return recv(z->socket.fd, bytes, room, 0);
         if (n < 0 && deadline == MF_FOREVER)
             return n;
         if (left <= 0) /* looked once more: it may be this process that has stood still */
@@ -170,8 +169,8 @@ static int fork_zygote(mf_runtime *rt, struct mf_zygote *z, int (*prepare)(void 
     }
     int error = errno;
     close(ends[1]);
-    z->socket = ends[0];
-    z->pidfd = z->pid > 0 ? mf__pidfd_open(z->pid) : -1; /* goes without */
+    z->socket = mf__file(ends[0]);
+    z->pidfd = mf__file(z->pid > 0 ? mf__pidfd_open(z->pid) : -1); /* goes without */
     if (z->pid > 0)
         return 0;
     close(ends[0]);
@@ -214,13 +213,21 @@ static int await(mf_runtime *rt, char *text, size_t room)
     return n >= 0 ? MF_EZYGOTE : MF_ESYS;
 }
 
+/* The zygote, or NULL. One whose socket the program has closed has ended by that. */
+static struct mf_zygote *zygote_of(mf_runtime *rt)
+{
+    if (rt->zygote && !mf__file_is_open(&rt->zygote->socket))
+        mf_zygote_close(rt);
+    return rt->zygote;
+}
+
 int mf_zygote_open(mf_runtime *rt, int (*prepare)(void *arg, char *text, size_t room), void *arg,
                    char *text, size_t room)
 {
     int rc = 0;
     if (mf__alive(rt) < 0)
         return MF_EFORKED;
-    if (!rt->zygote)
+    if (!zygote_of(rt))
         rc = begin(rt, prepare, arg);
     return rc < 0 || rt->zygote->is_ready ? rc : await(rt, text, room);
 }
@@ -297,7 +304,7 @@ static bool send_message(const struct mf_zygote *z, const struct iovec *parts, s
     }
     ssize_t sent;
     do
-        sent = sendmsg(z->socket, &m, MSG_NOSIGNAL);
+        sent = sendmsg(z->socket.fd, &m, MSG_NOSIGNAL);
     while (sent < 0 && errno == EINTR);
     return sent >= 0;
 }
@@ -389,7 +396,7 @@ static bool is_fit(const struct mf_zygote *z, const struct mf_start *start)
 
 pid_t mf__zygote_fork(mf_runtime *rt, const struct mf_start *start, uint32_t slot, uint64_t taken)
 {
-    struct mf_zygote *z = rt->zygote;
+    struct mf_zygote *z = zygote_of(rt);
     if (!z || !z->is_ready || !is_fit(z, start))
         return 0;
     struct mf_zygote_request *r = &z->request;

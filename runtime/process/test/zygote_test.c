@@ -16,6 +16,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 
@@ -274,6 +275,25 @@ static void a_failed_preparation_is_told(void)
     close_family();
 }
 
+/* As a daemon does, which then opens files of its own. */
+static void files_under_the_numbers_of_the_zygote_are_the_program_s(void)
+{
+    enum { FIRST = 3, FILES = 12 };
+    char byte;
+    open_family();
+    for (int fd = FIRST; fd < 64; fd++)
+        close(fd);
+    for (int fd = FIRST, ends[2]; fd < FIRST + FILES; fd += 2)
+        CHECK(socketpair(AF_UNIX, SOCK_SEQPACKET, 0, ends) == 0 && ends[0] == fd);
+    end(start(give, 5), 5);
+    end(start(give, 6), 6);
+    close_family();
+    for (int fd = FIRST; fd < FIRST + FILES; fd++)
+        CHECK(recv(fd, &byte, 1, MSG_DONTWAIT) < 0 && errno == EAGAIN);
+    for (int fd = FIRST; fd < FIRST + FILES; fd++)
+        CHECK(close(fd) == 0);
+}
+
 /* What a slow preparation and its creator know of each other. */
 struct slow {
     _Atomic int begun, may_end;
@@ -404,6 +424,7 @@ int main(void)
     RUN(without_the_zygote_the_creator_forks);
     RUN(a_zygote_that_is_stopped_is_given_up);
     RUN(a_failed_preparation_is_told);
+    RUN(files_under_the_numbers_of_the_zygote_are_the_program_s);
     RUN(signals_do_not_make_a_preparation_begin_again);
     RUN(a_half_made_zygote_is_passed_over_and_ended);
     RUN(all_of_them_die_with_the_creator);
