@@ -142,8 +142,8 @@ int mf_queue_put(mf_runtime *rt, mf_queue *q, const void *data, size_t size,
 {
     struct mf_block *b;
     int rc = WITHOUT_ROOM;
-    if (n == 0 && size <= MF_INLINE)
-        rc = put(rt, q, &(struct parcel){.data = data, .size = size}, deadline);
+    if (n == 0 && size <= MF_INLINE) /* memcpy takes no NULL, not even for no bytes */
+        rc = put(rt, q, &(struct parcel){.data = data ? data : "", .size = size}, deadline);
     if (rc <= 0)
         return rc;
     rc = mf__message_new(rt, data, size, handles, n, &b, NULL);

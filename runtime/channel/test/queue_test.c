@@ -176,6 +176,17 @@ static void segments_become_as_wide_as_the_messages_need_them(void)
     close_queue();
 }
 
+static void a_message_of_no_bytes_needs_no_address(void)
+{
+    struct mf_message m;
+    open_queue(0);
+    CHECK(mf_queue_put(rt, q, NULL, 0, NULL, 0, 0) == 0);
+    CHECK(mf__queue_get(rt, q, &m, 0) == 0 && m.size == 0);
+    mf__queue_delivered(rt);
+    mf__message_free(rt, &m);
+    close_queue();
+}
+
 static void a_message_too_large_is_refused_and_nothing_is_put(void)
 {
     struct mf_block *b;
@@ -229,6 +240,7 @@ int main(void)
     RUN(a_closed_queue_is_drained_and_then_says_so);
     RUN(every_size_arrives_whole);
     RUN(segments_become_as_wide_as_the_messages_need_them);
+    RUN(a_message_of_no_bytes_needs_no_address);
     RUN(a_message_too_large_is_refused_and_nothing_is_put);
     RUN(an_unbounded_queue_ends_at_the_budget_and_recovers);
     RUN(tasks_are_in_the_slot_when_they_leave_the_queue);
