@@ -50,17 +50,19 @@ int64_t mf_deadline(double seconds);
  */
 
 struct mf_arena_options {
-    size_t reserve; /* bytes of address space; 0: chosen */
+    size_t reserve; /* bytes of address space, 16 MiB or more; 0: chosen */
     size_t budget;  /* bytes that may be in use; 0: half of what the machine or cgroup gives */
 };
 
 /* Makes a family, whose first process this is. options may be NULL. The runtime is the caller's
- * until mf_close. MF_ENOMEM. */
+ * until mf_close. MF_ENOMEM: also for a reserve below the least; MF_ESYS: the kernel is too old. */
 int mf_open(const struct mf_arena_options *options, mf_runtime **ret_rt);
 
 /* Ends the children, leaves the family and frees the runtime with all its mf_process. NULL is
  * fine. In a process that was forked by other means it frees only memory. Blocks while children
- * end: at most the grace period (a second) and a little. */
+ * end: at most the grace period (a second) and a little. The family's memory goes back to the
+ * system with the last process that has it: a child of another family, started by this process in
+ * the meantime, has it too, until it ends. */
 void mf_close(mf_runtime *rt);
 
 /* --- processes -----------------------------------------------------------------------------------
@@ -84,8 +86,9 @@ struct mf_start {
 };
 
 /* Forks a child, which runs main with a runtime of its own and never returns into the caller's
- * code. *ret_p is the caller's until mf_process_free. MF_ELIMIT, MF_ENOMEM, MF_ESYS (errno tells
- * why), MF_EFORKED: nothing was started. */
+ * code. *ret_p is the caller's until mf_process_free. MF_ELIMIT (2048 processes), MF_ECLOSED (the
+ * object of a handle is gone), MF_ENOMEM, MF_ESYS (errno tells why), MF_EFORKED: nothing was
+ * started. */
 int mf_process_start(mf_runtime *rt, const struct mf_start *start, mf_process **ret_p);
 
 /* Waits for the child's end. 0 (again and again), MF_ETIMEOUT or MF_EINTR. With MF_FOREVER also
@@ -103,12 +106,15 @@ int mf_process_status(const mf_process *p);
 pid_t mf_process_pid(const mf_process *p);
 
 /* Sends a signal, if the child is still there: never to a pid that was used again. SIGTERM is
- * followed by SIGCONT, so that a stopped child hears it. Nothing in a process that was forked by
- * other means. */
+ * followed by SIGCONT, so that a stopped child hears it. SIGTERM and SIGKILL go to the programs too
+ * that the child has started (system(3), popen(3)), and to those that these have started; each
+ * stands still (SIGSTOP) while its own are looked up. Nothing in a process that was forked by other
+ * means. */
 void mf_process_signal(mf_process *p, int signal);
 
-/* SIGTERM, then SIGKILL when the child still lives after `grace` seconds; then joins. Nothing in a
- * process that was forked by other means. */
+/* SIGTERM, then SIGKILL when the child still lives after `grace` seconds; then joins, and kills the
+ * programs of mf_process_signal: they are given no grace. Nothing in a process that was forked by
+ * other means. */
 void mf_process_end(mf_runtime *rt, mf_process *p, double grace);
 
 /* Gives the handle up. NULL is fine. A child that still runs stays a child, and is reaped later. */
@@ -152,7 +158,8 @@ void mf_zygote_close(mf_runtime *rt);
  * family's memory. MF_ENOMEM. */
 int mf_queue_new(mf_runtime *rt, uint64_t capacity, mf_queue **ret_q);
 
-/* This process lets go of the queue; it ends with its last holder. NULL is fine. */
+/* This process lets go of the queue; it ends with its last holder. NULL is fine. A process holds a
+ * queue once, however often it opens it: its pointers to it are the same, and all end here. */
 void mf_queue_free(mf_runtime *rt, mf_queue *q);
 
 /* The name of a queue in messages and in mf_start.handles. */
@@ -163,8 +170,9 @@ uint64_t mf_queue_handle(const mf_runtime *rt, const mf_queue *q);
 int mf_queue_open(mf_runtime *rt, uint64_t handle, mf_queue **ret_q);
 
 /* Puts a copy of the bytes, and keeps the objects of the n handles alive as long as they travel.
- * Waits while a bounded queue is full. 0; MF_EFULL (deadline 0), MF_ETIMEOUT, MF_ECLOSED,
- * MF_ENOMEM, MF_EINTR: then nothing was put. */
+ * Waits while a bounded queue is full. data may be NULL where size is 0. 0; MF_EFULL (deadline 0),
+ * MF_ETIMEOUT, MF_ECLOSED (the queue is, or the object of a handle is gone), MF_ELIMIT (2^40 bytes,
+ * 2^24 handles), MF_ENOMEM, MF_EINTR: then nothing was put. */
 int mf_queue_put(mf_runtime *rt, mf_queue *q, const void *data, size_t size,
                  const uint64_t *handles, uint32_t n, int64_t deadline);
 
@@ -195,6 +203,7 @@ void mf_queue_stats(const mf_queue *q, struct mf_queue_stats *ret);
 
 #define MF_ABANDONED 1
 
+/* As of queues: also that a process holds a lock once, however often it opens it. */
 int mf_lock_new(mf_runtime *rt, mf_lock **ret_lock);
 void mf_lock_free(mf_runtime *rt, mf_lock *lock);
 uint64_t mf_lock_handle(const mf_runtime *rt, const mf_lock *lock);

@@ -31,7 +31,8 @@ int mf_open(const struct mf_arena_options *options, mf_runtime **ret_rt);
 void mf_close(mf_runtime *rt);
 
 /* Starts a child. On success *ret_p is the caller's, until mf_process_free. MF_ELIMIT (slots),
- * MF_ENOMEM, MF_ESYS (fork failed: errno tells why), MF_EFORKED: nothing was started. */
+ * MF_ECLOSED (the object of a handle is gone), MF_ENOMEM, MF_ESYS (fork failed: errno tells why),
+ * MF_EFORKED: nothing was started. */
 int mf_process_start(mf_runtime *rt, const struct mf_start *start, mf_process **ret_p);
 
 /* The life of a child, in it. */

@@ -63,8 +63,42 @@ static void a_family_lives_on_the_public_header_alone(void)
     mf_close(rt);
 }
 
+static void a_process_holds_a_queue_once(void)
+{
+    mf_runtime *rt;
+    mf_queue *q, *same;
+    CHECK(mf_open(NULL, &rt) == 0 && mf_queue_new(rt, 0, &q) == 0);
+    uint64_t handle = mf_queue_handle(rt, q);
+    CHECK(mf_queue_open(rt, handle, &same) == 0 && same == q);
+    mf_queue_free(rt, same);
+    CHECK(mf_queue_open(rt, handle, &q) == MF_ECLOSED);
+    mf_close(rt);
+}
+
+static void what_cannot_be_is_refused(void)
+{
+    mf_runtime *rt;
+    mf_queue *q;
+    mf_process *p;
+    const struct mf_arena_options little = {.reserve = 15 << 20};
+    CHECK(mf_open(&little, &rt) == MF_ENOMEM);
+    CHECK(mf_open(NULL, &rt) == 0 && mf_queue_new(rt, 0, &q) == 0);
+    const uint64_t gone = mf_queue_handle(rt, q);
+    mf_queue_free(rt, q);
+    CHECK(mf_queue_new(rt, 0, &q) == 0);
+    const struct mf_start start = {.main = work, .handles = &gone, .handle_count = 1};
+    CHECK(mf_process_start(rt, &start, &p) == MF_ECLOSED);
+    CHECK(mf_queue_put(rt, q, "x", 1, &gone, 1, 0) == MF_ECLOSED);
+    CHECK(mf_queue_put(rt, q, "x", UINT64_C(1) << 40, NULL, 0, 0) == MF_ELIMIT);
+    CHECK(mf_queue_put(rt, q, "x", 1, &gone, 1 << 24, 0) == MF_ELIMIT);
+    CHECK(mf_queue_size(q) == 0);
+    mf_close(rt);
+}
+
 int main(void)
 {
     RUN(a_family_lives_on_the_public_header_alone);
+    RUN(a_process_holds_a_queue_once);
+    RUN(what_cannot_be_is_refused);
     return 0;
 }
