@@ -88,7 +88,12 @@ struct mf_start {
 /* Forks a child, which runs main with a runtime of its own and never returns into the caller's
  * code. *ret_p is the caller's until mf_process_free. MF_ELIMIT (2048 processes), MF_ECLOSED (the
  * object of a handle is gone), MF_ENOMEM, MF_ESYS (errno tells why), MF_EFORKED: nothing was
- * started. */
+ * started.
+ *
+ * All of stdio is flushed before, by the zygote's starts too: fflush(NULL). With glibc that waits
+ * for each stream that another thread uses, so for one that reads from a pipe until something
+ * comes. Such a thread calls read(2), or has its stream to itself: __fsetlocking(f,
+ * FSETLOCKING_BYCALLER). */
 int mf_process_start(mf_runtime *rt, const struct mf_start *start, mf_process **ret_p);
 
 /* Waits for the child's end. 0 (again and again), MF_ETIMEOUT or MF_EINTR. With MF_FOREVER also
