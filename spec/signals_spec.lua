@@ -367,11 +367,18 @@ describe("a program that a task has started ends", function()
         local pool = mp.Pool(2)
         local result = pool:map_async(task, { 1, 2 }, { timeout = TIMEOUT })]]
     local by_child = "local p = mp.spawn(task, 1)"
+    local beside_a_thread = [=[
+        require("signals_probe").beside([[
+            q = q or require "moonfork".Queue()
+            q:put { print, string.format }
+            q:get()
+        ]], package.cpath) ]=] .. by_child
     local endings = {
         { "with the script", by_worker, "" },
         { "with a script that fails", by_worker, "error 'out'" },
         { "with os.exit", by_worker, "os.exit(0)" },
         { "with os.exit that closes the state", by_worker, "os.exit(0, true)" },
+        { "with os.exit beside a thread that runs Lua", beside_a_thread, "os.exit(0)" },
         { "with pool:terminate()", by_worker, "pool:terminate() stay()" },
         { "with a pool whose scope an error leaves", by_worker, [[
             pcall(function() local scope <close> = pool error "out" end) stay()]] },

@@ -3,10 +3,13 @@
 
 #include <lauxlib.h>
 #include <lualib.h>
+#include <sched.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/types.h>
+#include <unistd.h>
 
 enum { LONGEST_NAME = 32, MOST_NAMES = 512 };
 
@@ -16,10 +19,17 @@ struct entry {
     char name[LONGEST_NAME]; /* with its library, but for the basic one */
 };
 
-struct standard {
+/* Not on the heap: threads may use it to the very end of the process, and an unloaded library takes
+ * it along. */
+static struct standard {
     size_t count;
     struct entry entries[MOST_NAMES]; /* sorted by function */
-};
+} the_names;
+
+/* The process in which a thread makes the table: 0 before, MADE after. A child that was forked
+ * meanwhile has no such thread, and begins again. */
+static _Atomic pid_t maker;
+#define MADE (-1)
 
 /* The basic library stands last: a function with two names goes by that of its library. */
 static const char *const libraries[] = {"coroutine", "debug",  "io",    "math", "os",
@@ -35,13 +45,6 @@ static struct replacement {
 
 enum { LIBRARIES = sizeof libraries / sizeof *libraries };
 
-static _Atomic(struct standard *) the_names;
-
-__attribute__((destructor)) static void free_names(void)
-{
-    free(atomic_exchange(&the_names, NULL));
-}
-
 static int by_function(const void *a, const void *b)
 {
     uintptr_t x = (uintptr_t)((const struct entry *)a)->function;
@@ -51,8 +54,9 @@ static int by_function(const void *a, const void *b)
 }
 
 /* Adds the functions of the library at the top of the stack, but those that have a name. */
-static void add_library(lua_State *L, const char *library, struct standard *names)
+static void add_library(lua_State *L, const char *library)
 {
+    struct standard *names = &the_names;
     const char *prefix = strcmp(library, "_G") == 0 ? "" : library;
 
     for (lua_pushnil(L); lua_next(L, -2) != 0; lua_pop(L, 1)) {
@@ -73,44 +77,49 @@ static void add_library(lua_State *L, const char *library, struct standard *name
     }
 }
 
-/* Fills the table (a light userdata argument) from the state it runs in. */
+/* Fills the table from the state it runs in. */
 static int collect(lua_State *L)
 {
-    struct standard *names = lua_touserdata(L, 1);
-
     luaL_openlibs(L);
     luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);
+    the_names.count = 0;
     for (int i = 0; i < LIBRARIES; i++) {
         if (lua_getfield(L, -1, libraries[i]) == LUA_TTABLE)
-            add_library(L, libraries[i], names);
+            add_library(L, libraries[i]);
         lua_pop(L, 1);
     }
-    qsort(names->entries, names->count, sizeof *names->entries, by_function);
+    qsort(the_names.entries, the_names.count, sizeof *the_names.entries, by_function);
     return 0;
+}
+
+static bool make(void)
+{
+    lua_State *fresh = luaL_newstate();
+    bool made;
+
+    if (fresh == NULL)
+        return false;
+    lua_pushcfunction(fresh, collect);
+    made = lua_pcall(fresh, 0, 0, 0) == LUA_OK;
+    lua_close(fresh);
+    return made;
 }
 
 bool mf__standard_prepare(void)
 {
-    struct standard *names = atomic_load(&the_names), *expected = NULL;
-    lua_State *fresh;
+    pid_t who, own = getpid();
     bool made;
 
-    if (names != NULL)
-        return true;
-    names = calloc(1, sizeof *names);
-    fresh = luaL_newstate();
-    made = names != NULL && fresh != NULL;
-    if (made) {
-        lua_pushcfunction(fresh, collect);
-        lua_pushlightuserdata(fresh, names);
-        made = lua_pcall(fresh, 1, 0, 0) == LUA_OK;
+    while ((who = atomic_load(&maker)) != MADE) {
+        if (who == own) {
+            sched_yield(); /* another thread is about to be done */
+        } else if (atomic_compare_exchange_strong(&maker, &who, own)) {
+            made = make();
+            atomic_store(&maker, made ? MADE : 0);
+            return made;
+        }
     }
-    if (fresh != NULL)
-        lua_close(fresh);
-    if (made && atomic_compare_exchange_strong(&the_names, &expected, names))
-        return true;
-    free(names); /* no memory, or another thread was first */
-    return expected != NULL;
+    return true;
 }
 
 /* The replacement of the function of that name; NULL: there is none. */
@@ -124,13 +133,12 @@ static const struct replacement *replaced(const char *name, size_t size)
 
 const char *mf__standard_name(lua_CFunction function)
 {
-    const struct standard *names = atomic_load(&the_names);
     struct entry key = {.function = function}, *found;
 
     for (int i = 0; i < MOST_REPLACEMENTS && replacements[i].name; i++)
         if (replacements[i].function == function)
             return replacements[i].name;
-    found = bsearch(&key, names->entries, names->count, sizeof key, by_function);
+    found = bsearch(&key, the_names.entries, the_names.count, sizeof key, by_function);
     return found && !replaced(found->name, strlen(found->name)) ? found->name : NULL;
 }
 
@@ -163,15 +171,14 @@ static void push_field(lua_State *L, const struct entry *e)
 
 bool mf__standard_push(lua_State *L, const char *name, size_t size)
 {
-    const struct standard *names = atomic_load(&the_names);
     const struct replacement *r = replaced(name, size);
 
     if (r) {
         lua_pushcfunction(L, r->function);
         return true;
     }
-    for (size_t i = 0; i < names->count; i++) {
-        const struct entry *e = &names->entries[i];
+    for (size_t i = 0; i < the_names.count; i++) {
+        const struct entry *e = &the_names.entries[i];
         if (strlen(e->name) == size && memcmp(e->name, name, size) == 0) {
             if (e->bare)
                 lua_pushcfunction(L, e->function);

@@ -4,7 +4,7 @@
  *
  * The names come from a fresh Lua state, so that what a script replaced is told from the original
  * by its C function. The table is made with the first codec, never changes, and serves the whole
- * process: a forked child inherits it. It is freed when the library is unloaded.
+ * process to its end: a forked child inherits it.
  */
 #ifndef MF_STANDARD_H
 #define MF_STANDARD_H

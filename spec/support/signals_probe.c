@@ -1,16 +1,19 @@
 /*
  * signals_probe.c - the Lua module `signals_probe`: what a script needs to play a rough host. It
  * forks without moonfork, reaps what is not its own, handles signals, is shaken by a timer, types
- * at a terminal, and takes a pid that was another's. Used by signals_spec.lua and the scripts that
- * it and spec/stress/signals.lua run.
+ * at a terminal, takes a pid that was another's, and has a thread with a Lua state of its own. Used
+ * by signals_spec.lua and the scripts that it and spec/stress/signals.lua run.
  */
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
 #include <lauxlib.h>
 #include <lua.h>
+#include <lualib.h>
 #include <poll.h>
+#include <pthread.h>
 #include <pty.h>
+#include <semaphore.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -254,19 +257,68 @@ static int probe_close(lua_State *L)
     return outcome(L, close((int)luaL_checkinteger(L, 1)));
 }
 
+/* --- a thread -----------------------------------------------------------------------------------
+ */
+
+static sem_t has_run; /* the chunk, another time */
+
+/* On the state's stack is the chunk. */
+static void *repeat(void *arg)
+{
+    lua_State *L = arg;
+    for (;;) {
+        lua_pushvalue(L, 1);
+        lua_call(L, 0, 0); /* an error ends all */
+        sem_post(&has_run);
+    }
+    return NULL;
+}
+
+/* beside(text, path): runs the text in a state of its own, which has this package.cpath, again and
+ * again in a thread. Returns when it has been run once. */
+static int probe_beside(lua_State *L)
+{
+    pthread_t thread;
+    lua_State *own = luaL_newstate();
+    luaL_openlibs(own);
+    lua_getglobal(own, "package");
+    lua_pushstring(own, luaL_checkstring(L, 2));
+    lua_setfield(own, -2, "cpath");
+    lua_settop(own, 0);
+    if (luaL_loadstring(own, luaL_checkstring(L, 1)) != LUA_OK)
+        return luaL_error(L, "%s", lua_tostring(own, -1));
+    sem_init(&has_run, 0, 0);
+    if (pthread_create(&thread, NULL, repeat, own) != 0)
+        return luaL_error(L, "no thread");
+    while (sem_wait(&has_run) < 0)
+        ;
+    return 0;
+}
+
 int luaopen_signals_probe(lua_State *L)
 {
     static const luaL_Reg functions[] = {
-        {"fork", probe_fork},         {"fifo", probe_fifo},
-        {"exit", probe_exit},         {"wait", probe_wait},
-        {"kill", probe_kill},         {"subreaper", probe_subreaper},
-        {"last_pid", probe_last_pid}, {"handle", probe_handle},
-        {"ignore", probe_ignore},     {"default", probe_default},
-        {"reap", probe_reap},         {"handled", probe_handled},
-        {"storm", probe_storm},       {"interrupts", probe_interrupts},
-        {"pause", probe_pause},       {"terminal", probe_terminal},
-        {"write", probe_write},       {"read", probe_read},
-        {"close", probe_close},       {NULL, NULL},
+        {"fork", probe_fork},
+        {"fifo", probe_fifo},
+        {"exit", probe_exit},
+        {"wait", probe_wait},
+        {"kill", probe_kill},
+        {"subreaper", probe_subreaper},
+        {"last_pid", probe_last_pid},
+        {"handle", probe_handle},
+        {"ignore", probe_ignore},
+        {"default", probe_default},
+        {"reap", probe_reap},
+        {"handled", probe_handled},
+        {"storm", probe_storm},
+        {"interrupts", probe_interrupts},
+        {"pause", probe_pause},
+        {"terminal", probe_terminal},
+        {"write", probe_write},
+        {"read", probe_read},
+        {"close", probe_close},
+        {"beside", probe_beside},
+        {NULL, NULL},
     };
     luaL_newlib(L, functions);
     return 1;
