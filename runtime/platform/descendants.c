@@ -93,6 +93,8 @@ void mf__descendants_forget(struct mf_descendants *d, int from)
         close(d->pidfds[--d->count]);
 }
 
+/* One that stands still does so for ever if this process is killed now: so no other is stopped
+ * before it has its signal. */
 static void stop_and_note_those_of(struct mf_descendants *d, int i)
 {
     int before = d->count;
@@ -105,9 +107,8 @@ static void stop_and_note_those_of(struct mf_descendants *d, int i)
 
 void mf__descendants_end(struct mf_descendants *d, int signal)
 {
-    for (int i = 0; i < d->count; i++) /* it grows */
+    for (int i = 0; i < d->count; i++) { /* it grows */
         stop_and_note_those_of(d, i);
-    for (int i = 0; i < d->count; i++) {
         mf__pidfd_send(d->pidfds[i], signal);
         mf__pidfd_send(d->pidfds[i], SIGCONT);
     }

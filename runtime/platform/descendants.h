@@ -6,7 +6,8 @@
  * pidfd (so that a pid that is reused meanwhile is not hit), and killed when the parent is gone.
  *
  * A process that runs may start another one behind the back of who looks. So each is stopped before
- * its children are looked up: what is not seen then cannot come later.
+ * its children are looked up: what is not seen then cannot come later. Who is killed between that
+ * and the signal that follows leaves one stopped, and those that it has not come to running.
  */
 #ifndef MF_DESCENDANTS_H
 #define MF_DESCENDANTS_H
@@ -23,7 +24,7 @@ struct mf_descendants {
 };
 
 /* Notes all descendants of a process that is alive and that was sent SIGSTOP, as soon as it stands
- * still (20 ms are waited for that); those beyond the most are passed over. A process without
+ * still (200 ms are waited for that); those beyond the most are passed over. A process without
  * children costs two looks into /proc. proc(5): /proc/pid/task/tid/children. */
 void mf__descendants_note(struct mf_descendants *d, pid_t pid);
 
