@@ -692,6 +692,17 @@ describe("a pool of processes", function()
         assert.same({ 4 }, pool:map(square, { 2 }))
     end)
 
+    it("lets a task run for ever when its time is infinite, or longer than clocks count", function()
+        local pool <close> = mp.Pool(1)
+        local function slow(n)
+            mp.sleep(0.2) -- a worker's time is looked at each 50 ms
+            return n
+        end
+        for _, timeout in ipairs { math.huge, 1e300, 1e10, 9.3e9 } do
+            assert.equal(7, pool:apply(slow, { 7 }, { timeout = timeout }))
+        end
+    end)
+
     it("keeps its results past its end", function()
         local pool = mp.Pool(2)
         local result = pool:map_async(square, { 1, 2, 3 })

@@ -22,12 +22,16 @@ int64_t mf__now_roughly(void)
 
 int64_t mf__deadline(double seconds)
 {
+    return seconds <= 0 ? 0 : mf__after(mf__now(), seconds);
+}
+
+int64_t mf__after(int64_t start, double seconds)
+{
     /* Written so that NaN takes the first branch. */
     if (!(seconds < 9.0e9))
         return MF_FOREVER;
-    if (seconds <= 0)
-        return 0;
-    return mf__now() + (int64_t)(seconds * 1e9);
+    int64_t span = (int64_t)(seconds * 1e9);
+    return start > MF_FOREVER - span ? MF_FOREVER : start + span;
 }
 
 int mf__sleep_until(int64_t deadline)

@@ -23,6 +23,9 @@ int64_t mf__now_roughly(void);
  * whatever is past the clock's range are MF_FOREVER. */
 int64_t mf__deadline(double seconds);
 
+/* The time `seconds`, 0 or more, after `start`; MF_FOREVER as above. */
+int64_t mf__after(int64_t start, double seconds);
+
 /* Sleeps until the deadline. Returns 0, or MF_EINTR when a signal handler ran. */
 int mf__sleep_until(int64_t deadline);
 

@@ -219,7 +219,7 @@ static int64_t limit_of(mf_pool *pool, const struct mf_member *m, uint64_t *ret_
     int64_t started = atomic_load(&job->task->started);
     bool running = atomic_load(&job->task->begun) > atomic_load(&job->task->done);
     *ret_word = word;
-    return running && started ? started + job->timeout : mf__now() + job->timeout;
+    return mf__after(running && started ? started : mf__now(), job->timeout);
 }
 
 int64_t mf__crew_next_limit(mf_pool *pool)

@@ -88,7 +88,7 @@ int mf_pool_submit(mf_pool *pool, const struct mf_submit *s, mf_job **ret_job)
     job->task = t;
     job->word = mf__task_offset(pool->rt, t) | ++pool->numbers << 40;
     job->retries = s->retries;
-    job->timeout = s->timeout > 0 ? (int64_t)(s->timeout * 1e9) : 0;
+    job->timeout = s->timeout > 0 ? s->timeout : 0;
     job->user = s->user;
     pool->timed |= s->timeout > 0;
     pool->supervisor.acts = pool->timed;

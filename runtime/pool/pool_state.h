@@ -21,7 +21,7 @@ struct mf_job {
     uint32_t id;   /* place in pool->jobs */
     uint32_t count;
     uint32_t retries;
-    int64_t timeout; /* ns; 0: none */
+    double timeout; /* seconds; 0: none */
     enum mf_job_state state;
     bool abandoned; /* by its owner, while pending */
     bool held;      /* pending, but not queued yet */

@@ -49,6 +49,13 @@ static void a_deadline_out_of_range_is_for_ever(void)
     CHECK(mf__deadline(1e300) == MF_FOREVER && mf__deadline(8.9e9) != MF_FOREVER);
 }
 
+static void a_time_after_another_stays_in_range(void)
+{
+    CHECK(mf__after(7, 1.5) == 7 + 1500 * MF_MSEC && mf__after(7, 0) == 7);
+    CHECK(mf__after(7, INFINITY) == MF_FOREVER && mf__after(7, NAN) == MF_FOREVER);
+    CHECK(mf__after(MF_FOREVER - 1, 8.9e9) == MF_FOREVER);
+}
+
 static void sleeping_ends_at_the_deadline(void)
 {
     int64_t deadline = mf__now() + 2 * MF_MSEC;
@@ -263,6 +270,7 @@ int main(void)
     RUN(a_deadline_is_ahead_by_its_seconds);
     RUN(a_deadline_of_no_seconds_has_passed);
     RUN(a_deadline_out_of_range_is_for_ever);
+    RUN(a_time_after_another_stays_in_range);
     RUN(sleeping_ends_at_the_deadline);
     RUN(a_futex_gives_timeout_or_returns_at_once);
     RUN(closing_all_descriptors_spares_the_kept_ones);
