@@ -152,6 +152,21 @@ describe("a lock", function()
         end)
     end)
 
+    it("refuses what is no guard in a guard's place", function()
+        local lock = mp.Lock()
+        local g <close> = lock:guard()
+        for _, other in ipairs { io.stdout, lock, {}, "g" } do
+            local ok, message = pcall(function()
+                g.release(other)
+                return nil
+            end)
+            assert.is_false(ok)
+            assert.matches("lock_spec.lua:%d+: .*moonfork.Guard expected", message)
+        end
+        assert.matches("moonfork.Guard expected, got no value", select(2, pcall(g.release)))
+        assert.equal("timeout", select(3, lock:acquire(0)))
+    end)
+
     it("keeps its guard at home", function()
         local lock, q = mp.Lock(), mp.Queue()
         local g <close> = lock:guard()
