@@ -219,7 +219,7 @@ function Guard:release() end
 -- Pools -------------------------------------------------------------------------------------------
 
 ---@class moonfork.PoolOptions
----@field processes? integer workers; mp.cpu_count() otherwise; 0 runs all in this process
+---@field processes? integer workers, 2047 at most; mp.cpu_count() otherwise; 0: all in this process
 ---@field initializer? function runs in each worker first
 ---@field initargs? table
 ---@field maxtasksperchild? integer a worker is replaced after so many tasks

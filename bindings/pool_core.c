@@ -39,10 +39,10 @@ static void on_finish(mf_pool *pool, mf_job *job, void *arg)
     core->finished[core->finished_count++] = job;
 }
 
-static lua_Integer field_integer(lua_State *L, const char *name)
+static uint32_t field_number(lua_State *L, const char *name)
 {
     lua_getfield(L, 1, name);
-    lua_Integer n = lua_tointeger(L, -1);
+    uint32_t n = mf__pool_number(lua_tointeger(L, -1));
     lua_pop(L, 1);
     return n;
 }
@@ -94,9 +94,8 @@ static int core_new(lua_State *L)
     bool by_zygote = mf__lua_start_method(L, lua, -1) && mf__lua_zygote_fits(lua);
     lua_pop(L, 1);
     mf__pool_worker_pack(L, core, by_zygote, &lua->scratch);
-    const struct mf_pool_options options = {.processes = (uint32_t)field_integer(L, "processes"),
-                                            .max_tasks_per_child =
-                                                (uint32_t)field_integer(L, "max_tasks"),
+    const struct mf_pool_options options = {.processes = field_number(L, "processes"),
+                                            .max_tasks_per_child = field_number(L, "max_tasks"),
                                             .name = lua_tostring(L, -1),
                                             .handles = handles,
                                             .handle_count = n,
@@ -277,9 +276,11 @@ static void push_core(lua_State *L)
     lua_pushboolean(L, 1);
     lua_rawsetp(L, -2, &core_mark);
     lua_pop(L, 1);
-    lua_createtable(L, 0, 1);
+    lua_createtable(L, 0, 2);
     lua_pushcfunction(L, core_new);
     lua_setfield(L, -2, "new");
+    lua_pushinteger(L, MF_POOL_PROCESSES);
+    lua_setfield(L, -2, "most_processes");
 }
 
 static void call_part(lua_State *L, const char *name, int module)

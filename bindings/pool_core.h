@@ -47,6 +47,13 @@ struct mf_pool_core {
     mf_buffer initializer;  /* a message: the function, its arguments; empty for none */
 };
 
+/* A number of Lua, 0 or more, for the runtime: one that is larger than any that it counts to is the
+ * largest. */
+static inline uint32_t mf__pool_number(lua_Integer n)
+{
+    return n < UINT32_MAX ? (uint32_t)n : UINT32_MAX;
+}
+
 /* The core at argument 1; raises when its pool was freed. */
 struct mf_pool_core *mf__pool_core(lua_State *L);
 

@@ -237,7 +237,7 @@ static void submit_job(lua_State *L, struct mf_pool_core *core, struct mf_stream
                                 .handle_count = sending->handle_count,
                                 .count = count,
                                 .flags = (uint32_t)lua_tointeger(L, FLAGS_AT),
-                                .retries = (uint32_t)lua_tointeger(L, RETRIES_AT),
+                                .retries = mf__pool_number(lua_tointeger(L, RETRIES_AT)),
                                 .timeout = lua_tonumber(L, TIMEOUT_AT),
                                 .held = held,
                                 .user = place};

@@ -655,6 +655,22 @@ describe("a pool of processes", function()
         assert.equal(3, different)
     end)
 
+    it("takes any number of tasks and retries", function()
+        local pool <close> = mp.Pool { processes = 1, maxtasksperchild = 2 ^ 32 + 1 | 0 }
+        local first = pool:pids()[1]
+        local deaths = mp.Queue()
+        assert.equal(1, #pool:map(square, { 2 }, { retries = 2 ^ 32 | 0 }))
+        assert.equal(1, #pool:map(square, { 2 }))
+        assert.same({ first }, pool:pids())
+        assert.equal("again", pool:apply(function()
+            if deaths:qsize() == 0 then
+                deaths:put(true)
+                os.execute("kill -KILL " .. mp.getpid())
+            end
+            return "again"
+        end, {}, { retries = 2 ^ 32 | 0 }))
+    end)
+
     it("runs nothing of a list with an item that cannot be sent, if nothing was begun", function()
         local gate, ran = mp.Queue(), mp.Queue()
         local pool <close> = mp.Pool(1)
@@ -882,6 +898,10 @@ describe("a bad argument", function()
         refused("processes", mp.Pool, -1)
         refused("processes", mp.Pool, 1.5)
         refused("processes", mp.Pool, "2")
+        for _, n in ipairs { 2048, 2 ^ 32 - 1, 2 ^ 32, 2 ^ 32 + 1, 2 ^ 62 } do
+            refused("processes.*from 0 to 2047, got " .. ("%.0f"):format(n), mp.Pool,
+                math.tointeger(n))
+        end
         refused("initializer", mp.Pool, 1, 2)
         refused("initargs", mp.Pool, { processes = 1, initargs = {} })
         refused("maxtasksperchild", mp.Pool, { maxtasksperchild = 0 })

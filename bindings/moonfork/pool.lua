@@ -86,8 +86,14 @@ end
 
 -- Making one -------------------------------------------------------------------------------------
 
+local COUNT = "an integer from 0 to " .. internal.core.most_processes
+
+CHECKS[COUNT] = function(v)
+   return math.type(v) == "integer" and v >= 0 and v <= internal.core.most_processes
+end
+
 local CONSTRUCTOR = {
-   processes = "an integer from 0 on",
+   processes = COUNT,
    initializer = "a function",
    initargs = "a list",
    maxtasksperchild = "a positive integer",

@@ -39,28 +39,27 @@ static void unlist(mf_pool *pool)
         *at = pool->supervisor.next;
 }
 
-static int copy_options(mf_pool *pool)
+static void copy_options(mf_pool *pool)
 {
     struct mf_pool_options *o = &pool->options;
-    if (o->handle_count > MF_POOL_HANDLES || o->processes > MF_SLOTS)
-        return MF_ELIMIT;
     if (o->handle_count)
         memcpy(pool->handles + 2, o->handles, o->handle_count * sizeof *o->handles);
     o->handles = pool->handles;
     snprintf(pool->name, sizeof pool->name, "%s", o->name ? o->name : "Worker");
     o->name = pool->name;
-    return 0;
 }
 
 int mf_pool_new(mf_runtime *rt, const struct mf_pool_options *options, mf_pool **ret_pool)
 {
+    if (options->processes > MF_POOL_PROCESSES || options->handle_count > MF_POOL_HANDLES)
+        return MF_ELIMIT;
     int rc = mf__alive(rt);
     mf_pool *pool = rc == 0 ? calloc(1, sizeof *pool) : NULL;
     if (!pool)
         return rc < 0 ? rc : MF_ENOMEM;
     pool->rt = rt;
     pool->options = *options;
-    rc = copy_options(pool);
+    copy_options(pool);
     pool->members = calloc(options->processes + 1, sizeof *pool->members);
     if (!pool->members) {
         pool->options.processes = 0; /* nobody to be ended below */

@@ -45,10 +45,12 @@ struct mf_pool_hooks {
 };
 
 #define MF_POOL_HANDLES 64u
+#define MF_POOL_PROCESSES (MF_SLOTS - 1u) /* all of a family but the creator */
 
 /* All is copied. */
 struct mf_pool_options {
-    uint32_t processes;           /* 0: tasks run inside mf_pool_collect, in the calling process */
+    uint32_t processes;           /* 0: tasks run inside mf_pool_collect, in the calling process;
+                                   * at most MF_POOL_PROCESSES; MF_ELIMIT */
     uint32_t max_tasks_per_child; /* 0: no limit */
     const char *name;             /* prefix of the workers' names */
     const uint64_t *handles;      /* objects that workers hold from the start */

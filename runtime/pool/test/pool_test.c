@@ -318,6 +318,19 @@ static void a_pool_whose_workers_do_not_live_is_broken(void)
     mf_pool_free(pool);
 }
 
+static void a_pool_of_too_many_processes_is_refused(void)
+{
+    static const uint32_t counts[] = {MF_POOL_PROCESSES + 1, UINT32_MAX - 1, UINT32_MAX};
+    uint32_t objects = mf__object_count(rt);
+    mf_pool *pool = NULL;
+    for (size_t i = 0; i < sizeof counts / sizeof *counts; i++) {
+        const struct mf_pool_options o = {.processes = counts[i],
+                                          .hooks = {.worker_main = dying_main, .run = run}};
+        CHECK(mf_pool_new(rt, &o, &pool) == MF_ELIMIT);
+    }
+    CHECK(pool == NULL && mf__object_count(rt) == objects);
+}
+
 int main(void)
 {
     uint64_t blocks;
@@ -338,6 +351,7 @@ int main(void)
     RUN(a_cancelled_job_is_not_run);
     RUN(without_processes_tasks_run_in_the_caller);
     RUN(a_pool_whose_workers_do_not_live_is_broken);
+    RUN(a_pool_of_too_many_processes_is_refused);
     mf_code_unref(rt, code);
     mf__object_drop(rt, seen);
     CHECK(mf__block_count(rt) == blocks && mf__object_count(rt) == objects);
