@@ -8,8 +8,11 @@
 #include "transfer.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
+
+#define MOST 1000000 /* arguments, or descriptors, of one start */
 
 /* --- making one ---------------------------------------------------------------------------------
  */
@@ -146,7 +149,7 @@ static int push_arguments(lua_State *L, int spec)
     if (lua_getfield(L, args, "n") == LUA_TNUMBER)
         n = lua_tointeger(L, -1);
     lua_pop(L, 1);
-    if (n < 0 || n > 1000000)
+    if (n < 0 || n > MOST)
         luaL_error(L, "args: too many of them");
     luaL_checkstack(L, (int)n + LUA_MINSTACK, "args");
     for (lua_Integer i = 1; i <= n; i++)
@@ -155,22 +158,33 @@ static int push_arguments(lua_State *L, int spec)
     return (int)n;
 }
 
+/* The descriptor at the top. */
+static int to_fd(lua_State *L)
+{
+    if (!lua_isinteger(L, -1))
+        luaL_error(L, "keep_fds: a list of descriptors (whole numbers) expected");
+    lua_Integer fd = lua_tointeger(L, -1);
+    if (fd < 0 || fd > INT_MAX)
+        luaL_error(L, "keep_fds: %I is no descriptor", (LUAI_UACINT)fd);
+    return (int)fd;
+}
+
 /* Descriptors to be left open; pushes the memory they are in. */
 static const int *push_fds(lua_State *L, int spec, size_t *ret_n)
 {
     *ret_n = 0;
     if (lua_getfield(L, spec, "keep_fds") == LUA_TNIL)
         return NULL;
-    size_t n = (size_t)luaL_len(L, -1);
-    int *fds = lua_newuserdatauv(L, n * sizeof *fds + 1, 0);
-    for (size_t i = 0; i < n; i++) {
-        lua_geti(L, -2, (lua_Integer)i + 1);
-        if (!lua_isinteger(L, -1))
-            luaL_error(L, "keep_fds: a list of descriptors (whole numbers) expected");
-        fds[i] = (int)lua_tointeger(L, -1);
+    lua_Integer n = luaL_len(L, -1);
+    if (n < 0 || n > MOST)
+        luaL_error(L, "keep_fds: at most %d descriptors expected, got %I", MOST, (LUAI_UACINT)n);
+    int *fds = lua_newuserdatauv(L, (size_t)n * sizeof *fds + 1, 0);
+    for (lua_Integer i = 0; i < n; i++) {
+        lua_geti(L, -2, i + 1);
+        fds[i] = to_fd(L);
         lua_pop(L, 1);
     }
-    *ret_n = n;
+    *ret_n = (size_t)n;
     return fds;
 }
 

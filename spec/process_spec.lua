@@ -367,6 +367,28 @@ describe("misuse of a process", function()
         fails("moonfork.Process expected", p.join, {})
     end)
 
+    it("is told when what is to be left open is not a list of descriptors", function()
+        local function start(fds)
+            mp.Process({ target = print, keep_fds = fds }):start()
+        end
+        fails("keep_fds: table expected, got number", start, 3)
+        fails("whole numbers", start, { "3" })
+        fails("keep_fds: 4294967299 is no descriptor", start, { 2 ^ 32 + 3 | 0 })
+        fails("keep_fds: %-1 is no descriptor", start, { -1 })
+        for _, n in ipairs { 1000001, 2 ^ 61 | 0, 2 ^ 62 | 0 } do
+            local list = setmetatable({}, {
+                __len = function()
+                    return n
+                end,
+                __index = function()
+                    return 1
+                end,
+            })
+            fails(("at most 1000000 descriptors expected, got %.0f$"):format(n), start, list)
+        end
+        assert.same({}, audit.children())
+    end)
+
     it("is told when a running process is closed", function()
         local p = mp.spawn(mp.sleep, 1000)
         fails("still running", p.close, p)
