@@ -12,14 +12,14 @@
 /* --- waiting and ending -------------------------------------------------------------------------
  */
 
-/* 0 or MF_ETIMEOUT. */
+/* 0 or MF_ETIMEOUT. A hook that runs meanwhile may close the process, which has ended then. */
 static int join(lua_State *L, mf_lua *lua, struct process *s, int64_t deadline)
 {
     int64_t until;
     int rc;
     do {
         until = mf__lua_slice(lua, deadline);
-        rc = mf_process_join(lua->rt, s->p, until);
+        rc = s->p ? mf_process_join(lua->rt, s->p, until) : 0;
     } while (mf__lua_goes_on(L, lua, rc, until, deadline));
     if (rc == 0)
         mf__lua_process_set_running(L, 1, s, false);
@@ -148,14 +148,15 @@ static void push_silent_end(lua_State *L, int status)
     }
 }
 
-/* Pushes the outcome of the ended process: a table. */
-static void push_outcome(lua_State *L, mf_lua *lua, struct process *s)
+/* Pushes the queue of the ended process and its outcome: a table. The process is asked first, as
+ * finalisers and hooks that run later may close it. */
+static void push_outcome(lua_State *L, mf_lua *lua, const struct process *s)
 {
+    int status = mf_process_status(s->p), pid = mf_process_pid(s->p);
+    lua_getiuservalue(L, 1, RESULT);
+    const struct mf_handle *h = lua_touserdata(L, -1);
     lua_createtable(L, 1, 1);
     int outcome = lua_gettop(L);
-    lua_getiuservalue(L, 1, RESULT);
-    struct mf_handle *h = lua_touserdata(L, -1);
-    int status = mf_process_status(s->p);
     int n = mf__transfer_get(L, lua, h->object, 0);
     if (n > 0 && lua_isboolean(L, -1)) {
         lua_pop(L, 1);
@@ -169,7 +170,7 @@ static void push_outcome(lua_State *L, mf_lua *lua, struct process *s)
         mf__lua_bless_error(L);
     else
         push_silent_end(L, status);
-    set_integer(L, "pid", mf_process_pid(s->p));
+    set_integer(L, "pid", pid);
     if (status != MF_PROCESS_UNKNOWN)
         set_integer(L, "exitcode", status);
     lua_setfield(L, outcome, "error");
@@ -182,15 +183,19 @@ int mf__lua_process_get(lua_State *L)
     struct process *s = mf__lua_process_started(L, "get");
     int64_t deadline = mf__lua_deadline(L, 2, NULL);
     lua_settop(L, 1);
-    if (join(L, lua, s, deadline) == MF_ETIMEOUT) {
+    int rc = join(L, lua, s, deadline);
+    mf__lua_process_started(L, "get"); /* it may be closed by now */
+    if (rc == MF_ETIMEOUT) {
+        int pid = mf_process_pid(s->p);
         mf__lua_push_error(L, "timeout", "process '%s' has not ended in time",
                            mf__lua_process_name(L, 1));
-        set_integer(L, "pid", mf_process_pid(s->p));
+        set_integer(L, "pid", pid);
         return lua_error(L);
     }
     if (lua_getiuservalue(L, 1, OUTCOME) != LUA_TTABLE) {
         lua_pop(L, 1);
         push_outcome(L, lua, s);
+        lua_replace(L, 2); /* the queue */
         lua_pushvalue(L, 2);
         lua_setiuservalue(L, 1, OUTCOME);
         lua_pushnil(L);

@@ -331,6 +331,71 @@ describe("the exit code of a process", function()
     end)
 end)
 
+describe("a process that a hook closes", function()
+    audit.install(before_each, after_each)
+
+    -- Calls f(p) with a process that runs until a hook, inside f's wait, ends and closes it.
+    local function closed_in(f)
+        local p = mp.spawn(mp.sleep, 1000)
+        local start = mp.time()
+        debug.sethook(function()
+            if mp.time() - start > 0.1 then
+                debug.sethook()
+                p:kill()
+                p:join()
+                p:close()
+            end
+        end, "", 1)
+        local outcome = table.pack(pcall(f, p))
+        debug.sethook()
+        assert.matches("closed", tostring(p))
+        return table.unpack(outcome, 1, outcome.n)
+    end
+
+    it("has ended for who joins it", function()
+        assert.same({ true, true }, { closed_in(function(p)
+            return p:join()
+        end) })
+        assert.same({ true, true }, { closed_in(function(p)
+            return p:join(100)
+        end) })
+        assert.is_true(closed_in(function(p)
+            local _ <close> = p
+        end))
+    end)
+
+    it("has no outcome any more", function()
+        local ok, message = closed_in(function(p)
+            return p:get()
+        end)
+        assert.is_false(ok)
+        assert.matches("get: process 'Process%-%d+' is closed", message)
+    end)
+
+    it("may be closed while its error is read", function()
+        local p = mp.spawn(function()
+            error(setmetatable({}, {
+                __mf_encode = function()
+                    return "closes_in_decode", 7
+                end,
+            }))
+        end)
+        local pid = p.pid
+        package.preload.closes_in_decode = function()
+            return {
+                __mf_decode = function(value)
+                    p:close()
+                    return value
+                end,
+            }
+        end
+        local ok, err = pcall(p.get, p)
+        package.preload.closes_in_decode, package.loaded.closes_in_decode = nil, nil
+        assert.same({ false, 7, pid }, { ok, err.value, err.pid })
+        assert.matches("closed", tostring(p))
+    end)
+end)
+
 describe("misuse of a process", function()
     audit.install(before_each, after_each)
 
