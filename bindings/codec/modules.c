@@ -143,14 +143,15 @@ static bool has_searcher(lua_State *L, const char *name)
     return found;
 }
 
-/* Can `require` find the module in another state with the same paths and preloads? */
+/* Can `require` find the module in another state with the same paths and preloads? Moonfork is in
+ * each that messages go to, also where a host has opened this one and `require` finds nothing. */
 static bool search(lua_State *L, const char *name)
 {
     int top = lua_gettop(L);
-    bool found;
+    bool found = strcmp(name, "moonfork") == 0;
 
     luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_PRELOAD_TABLE);
-    found = lua_getfield(L, -1, name) != LUA_TNIL;
+    found = lua_getfield(L, -1, name) != LUA_TNIL || found;
     lua_settop(L, top);
     luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);
     if (!found && lua_getfield(L, -1, "package") == LUA_TTABLE)

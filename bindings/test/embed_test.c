@@ -1,0 +1,49 @@
+/* embed_test.c - a C program that embeds Lua and opens moonfork as moonfork_lua.h says. Where the
+ * module could be found otherwise, package.path and package.cpath are empty. */
+#include "check.h"
+#include "moonfork_lua.h"
+
+#include <lauxlib.h>
+#include <lualib.h>
+
+static lua_State *open_state(const mf_lua_config *config)
+{
+    lua_State *L = luaL_newstate();
+    CHECK(L);
+    luaL_openlibs(L);
+    CHECK(luaL_dostring(L, "package.path, package.cpath = '', ''") == LUA_OK);
+    mf_lua_open(L, config);
+    lua_pop(L, 1);
+    return L;
+}
+
+static void run(lua_State *L, const char *script)
+{
+    int status = luaL_dostring(L, script);
+    if (status != LUA_OK)
+        fprintf(stderr, "%s\n", luaL_tolstring(L, -1, NULL));
+    CHECK(status == LUA_OK);
+}
+
+static void end(lua_State *L)
+{
+    mf_lua_leave(L, 0);
+    lua_close(L);
+}
+
+static void functions_that_use_the_module_travel(void)
+{
+    lua_State *L = open_state(NULL);
+    run(L, "local mp = require 'moonfork'\n"
+           "assert(mp.spawn(function() mp.sleep(0) return mp.getpid() end):get() ~= mp.getpid())\n"
+           "local pool <close> = mp.Pool(1)\n"
+           "assert(pool:apply(function() return mp == require 'moonfork' end))\n"
+           "assert(pool:apply(function(f) return f == mp.sleep end, { mp.sleep }))\n");
+    end(L);
+}
+
+int main(void)
+{
+    RUN(functions_that_use_the_module_travel);
+    return 0;
+}
