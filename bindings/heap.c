@@ -217,11 +217,14 @@ static void warn_on(void *L, const char *text, int to_be_continued)
 
 static const char last_key;
 
+/* Not by lua_getallocf: the host's on_state may have put an allocator of its own before ours. NULL
+ * in a state whose registry a script has wiped. */
 static struct heap *heap_of(lua_State *L)
 {
-    void *heap;
-    lua_getallocf(L, &heap);
-    return heap;
+    lua_rawgetp(L, LUA_REGISTRYINDEX, &last_key);
+    struct heap *const *heap = lua_touserdata(L, -1);
+    lua_pop(L, 1);
+    return heap ? *heap : NULL;
 }
 
 static void unmap_all(struct heap *h)
@@ -238,15 +241,16 @@ static int last_finaliser(lua_State *L)
 {
     struct heap *h = heap_of(L);
     /* Collected before its time, in a state whose registry a script has wiped, it does nothing. */
-    if (h->leave && lua_rawgetp(L, LUA_REGISTRYINDEX, &last_key) == LUA_TUSERDATA)
+    if (h && h->leave)
         longjmp(*h->leave, 1);
     return 0;
 }
 
-/* Argument: none. */
+/* Argument: the heap. */
 static int set_last_finaliser(lua_State *L)
 {
-    lua_newuserdatauv(L, 0, 0);
+    struct heap **heap = lua_newuserdatauv(L, sizeof *heap, 0);
+    *heap = lua_touserdata(L, 1);
     lua_createtable(L, 0, 1);
     lua_pushcfunction(L, last_finaliser);
     lua_setfield(L, -2, "__gc");
@@ -270,8 +274,10 @@ lua_State *mf__heap_newstate(void)
     lua_atpanic(L, panic);
     lua_setwarnf(L, warn_off, L);
     lua_pushcfunction(L, set_last_finaliser);
-    if (lua_pcall(L, 0, 0, 0) != LUA_OK) {
-        mf__heap_drop(L);
+    lua_pushlightuserdata(L, h);
+    if (lua_pcall(L, 1, 0, 0) != LUA_OK) {
+        lua_close(L);
+        unmap_all(h);
         return NULL;
     }
     return L;
@@ -280,8 +286,10 @@ lua_State *mf__heap_newstate(void)
 void mf__heap_close(lua_State *L)
 {
     jmp_buf leave;
+    struct heap *h = heap_of(L);
     /* Finalisers run, and may still allocate: that needs no holes. */
-    heap_of(L)->leave = &leave;
+    if (h)
+        h->leave = &leave;
     if (setjmp(leave) == 0)
         lua_close(L);
 }
@@ -290,6 +298,7 @@ void mf__heap_drop(lua_State *L)
 {
     struct heap *h = heap_of(L);
     lua_close(L);
-    unmap_all(h);
+    if (h)
+        unmap_all(h);
 }
 #endif

@@ -37,9 +37,10 @@ typedef struct mf_lua_config {
      * in every state of the family: in the first one inside mf_lua_open, and in the fresh state of
      * each child and worker before anything else does, with the same `arg` (a child has the memory
      * of its parent as it was at the fork). The globals that it sets are there in every process,
-     * so they do not travel with functions that use them. It leaves the stack as it found it. It
-     * may raise Lua errors: mf_lua_open raises the first one, a child dies of its own with the
-     * message on stderr.
+     * so they do not travel with functions that use them. An allocator that it sets must have its
+     * memory from the one that it found (lua_getallocf): a child's is not malloc. It leaves the
+     * stack as it found it. It may raise Lua errors: mf_lua_open raises the first one, a child dies
+     * of its own with the message on stderr.
      */
     void (*on_state)(lua_State *L, void *arg);
     void *arg;

@@ -42,8 +42,54 @@ static void functions_that_use_the_module_travel(void)
     end(L);
 }
 
+static lua_Alloc counted;
+static void *counted_ud;
+static size_t allocations;
+
+static void *count(void *ud, void *block, size_t old, size_t size)
+{
+    (void)ud;
+    allocations++;
+    return counted(counted_ud, block, old, size);
+}
+
+static int push_allocations(lua_State *L)
+{
+    lua_pushinteger(L, (lua_Integer)allocations);
+    return 1;
+}
+
+static void count_allocations(lua_State *L, void *arg)
+{
+    (void)arg;
+    allocations = 0;
+    counted = lua_getallocf(L, &counted_ud);
+    lua_setallocf(L, count, NULL);
+    lua_register(L, "allocations", push_allocations);
+}
+
+static void on_state_may_set_an_allocator(void)
+{
+    lua_State *L = open_state(&(mf_lua_config){.on_state = count_allocations});
+    run(L, "local mp = require 'moonfork'\n"
+           "local function work() return allocations() > 0 end\n"
+           "local q = mp.Queue()\n"
+           "local p = mp.spawn(function()\n"
+           "    last = setmetatable({}, { __gc = function() q:put('finaliser') end })\n"
+           "    return work()\n"
+           "end)\n"
+           "assert(p:get() and p.exitcode == 0 and q:get(0) == 'finaliser')\n"
+           "p = mp.spawn(function() os.exit(allocations() > 0 and 7 or 1) end)\n"
+           "p:join()\n"
+           "assert(p.exitcode == 7)\n"
+           "local pool <close> = mp.Pool(2)\n"
+           "assert(pool:apply(work))\n");
+    end(L);
+}
+
 int main(void)
 {
     RUN(functions_that_use_the_module_travel);
+    RUN(on_state_may_set_an_allocator);
     return 0;
 }
