@@ -6,7 +6,10 @@
  *     mf_lua_open(L, NULL);              // package.loaded.moonfork, and the module on the stack
  *     lua_pop(L, 1);
  *     ... run scripts that say: local mp = require "moonfork" ...
- *     mf_lua_leave(L, failed);           // join or end the children
+ *     if (mf_lua_leave(L, failed)) {     // join or end the children
+ *         puts(lua_tostring(L, -1));     // why they cannot be joined
+ *         mf_lua_leave(L, 1);
+ *     }
  *     lua_close(L);                      // without mf_lua_leave: as mf_lua_leave(L, 0)
  *
  * Link with libmoonfork-lua.a and libmoonfork.a (pkg-config moonfork-lua).
@@ -52,7 +55,8 @@ typedef struct mf_lua_config {
  * Opens moonfork in a state whose standard libraries are open: pushes the module, as require
  * would, enters it into package.loaded, and returns 1. The configuration is copied. Opening it
  * again in the same state gives the same module, and ignores the configuration. Raises a Lua error
- * when the system gives no memory.
+ * when the system gives no memory: a host that is to survive that calls it, as luaL_openlibs,
+ * protected.
  */
 MF_API int mf_lua_open(lua_State *L, const mf_lua_config *config);
 
@@ -62,13 +66,14 @@ MF_API int luaopen_moonfork(lua_State *L);
 /*
  * The end of the main script. failed == 0: daemons are ended, all other children are joined,
  * however long they run. failed != 0: all children are ended at once (SIGTERM, after a second of
- * grace SIGKILL). Returns when none is left; raises what Lua's hooks raise on a signal meanwhile,
- * and an error that tells when children wait for what can never come; it may then be called again,
- * with failed != 0. Processes cannot be started afterwards. Nothing where moonfork is
- * not open. lua_close without it does the same as mf_lua_leave(L, 0), signals aside;
- * exit() in the thread of the state without either, as os.exit calls it, as mf_lua_leave(L, 1).
+ * grace SIGKILL). Never raises. Returns LUA_OK when none is left; else, as lua_pcall does, a status
+ * of Lua, with the error value on the stack: a text that tells when children wait for what can
+ * never come, or what Lua's hooks have raised on a signal meanwhile. It may then be called again,
+ * with failed != 0. Processes cannot be started afterwards. LUA_OK where moonfork is not open.
+ * lua_close without it does the same as mf_lua_leave(L, 0), signals aside; exit() in the thread of
+ * the state without either, as os.exit calls it, as mf_lua_leave(L, 1).
  */
-MF_API void mf_lua_leave(lua_State *L, int failed);
+MF_API int mf_lua_leave(lua_State *L, int failed);
 
 /*
  * The runtime of a state, for the functions of moonfork.h; NULL where moonfork is not open, or has

@@ -147,20 +147,30 @@ void mf__lua_on_exit(mf_lua *lua, void (*on_exit)(lua_State *L, int status))
     lua->on_exit = on_exit;
 }
 
-void mf_lua_leave(lua_State *L, int failed)
+/* Argument: has the script failed? */
+static int leave(lua_State *L)
 {
     mf_lua *lua = mf__lua_peek(L);
+    bool failed = lua_toboolean(L, 1);
     if (!lua || !lua->rt || mf__alive(lua->rt) < 0)
-        return;
+        return 0;
     lua->left = true;
     int64_t until;
     int rc;
     do {
         until = mf__lua_slice(lua, MF_FOREVER);
-        rc = mf__process_leave(lua->rt, failed != 0, until);
+        rc = mf__process_leave(lua->rt, failed, until);
     } while (mf__lua_goes_on(L, lua, rc, until, MF_FOREVER));
     if (rc == MF_EDEADLOCK)
         luaL_error(L, "at the end of the script: %s", lua->rt->deadlock);
+    return 0;
+}
+
+int mf_lua_leave(lua_State *L, int failed)
+{
+    lua_pushcfunction(L, leave);
+    lua_pushboolean(L, failed);
+    return lua_pcall(L, 1, 0, 0);
 }
 
 mf_runtime *mf_lua_runtime(lua_State *L)

@@ -5,6 +5,7 @@
 
 #include <lauxlib.h>
 #include <lualib.h>
+#include <string.h>
 
 static lua_State *open_state(const mf_lua_config *config)
 {
@@ -27,7 +28,7 @@ static void run(lua_State *L, const char *script)
 
 static void end(lua_State *L)
 {
-    mf_lua_leave(L, 0);
+    CHECK(mf_lua_leave(L, 0) == LUA_OK);
     lua_close(L);
 }
 
@@ -87,9 +88,31 @@ static void on_state_may_set_an_allocator(void)
     end(L);
 }
 
+static void leaving_tells_what_children_wait_for(void)
+{
+    lua_State *L = open_state(NULL);
+    run(L, "local mp = require 'moonfork'\n"
+           "local q = mp.Queue()\n"
+           "mp.spawn(function() q:get() end)\n");
+    int top = lua_gettop(L);
+    CHECK(mf_lua_leave(L, 0) == LUA_ERRRUN && lua_gettop(L) == top + 1);
+    CHECK(strstr(lua_tostring(L, -1), "end of the script: "));
+    CHECK(mf_lua_leave(L, 1) == LUA_OK && lua_gettop(L) == top + 1);
+    end(L);
+}
+
+static void leaving_is_fine_where_the_module_is_not_open(void)
+{
+    lua_State *L = luaL_newstate();
+    CHECK(L && mf_lua_leave(L, 0) == LUA_OK && lua_gettop(L) == 0);
+    lua_close(L);
+}
+
 int main(void)
 {
     RUN(functions_that_use_the_module_travel);
     RUN(on_state_may_set_an_allocator);
+    RUN(leaving_tells_what_children_wait_for);
+    RUN(leaving_is_fine_where_the_module_is_not_open);
     return 0;
 }

@@ -34,7 +34,11 @@ int main(void)
     int failed = luaL_dostring(L, script);
     if (failed)
         fprintf(stderr, "%s\n", luaL_tolstring(L, -1, NULL));
-    mf_lua_leave(L, failed);
+    if (mf_lua_leave(L, failed) != LUA_OK) { /* some children can never end by themselves */
+        fprintf(stderr, "%s\n", luaL_tolstring(L, -1, NULL));
+        failed = 1;
+        mf_lua_leave(L, failed);
+    }
     lua_close(L);
     return failed;
 }

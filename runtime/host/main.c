@@ -73,19 +73,6 @@ static int protected_run(lua_State *L)
     return 1;
 }
 
-static int protected_leave(lua_State *L)
-{
-    mf_lua_leave(L, lua_toboolean(L, 1));
-    return 0;
-}
-
-static int leave(lua_State *L, int failed)
-{
-    lua_pushcfunction(L, protected_leave);
-    lua_pushboolean(L, failed);
-    return lua_pcall(L, 1, 0, 0);
-}
-
 /* The children do not outlive the script. A signal that comes while they are joined is an error
  * there, and then, as after a signal to the script, they are ended with no further errors raised.
  * Gives whether the script may still count as a success. */
@@ -93,10 +80,10 @@ static int leave_family(lua_State *L, int succeeded)
 {
     int status = LUA_OK;
     if (mf__interrupt_signal() == 0)
-        status = mf__report_status(L, leave(L, !succeeded));
+        status = mf__report_status(L, mf_lua_leave(L, !succeeded));
     mf__interrupt_release();
     if (status != LUA_OK || mf__interrupt_signal() != 0)
-        leave(L, 1);
+        mf_lua_leave(L, 1);
     return succeeded && status == LUA_OK;
 }
 
