@@ -227,15 +227,30 @@ static int end_encode(lua_State *L)
     return 2;
 }
 
+/* Is the value at the top an object of this kind? */
+static bool is_object(lua_State *L, uint32_t kind)
+{
+    if (!lua_isuserdata(L, -1) || !lua_getmetatable(L, -1))
+        return false;
+    mf__handle_push_class(L, kind);
+    bool same = lua_rawequal(L, -1, -2);
+    lua_pop(L, 2);
+    return same;
+}
+
+/* A function of the module, so that a script may call it with anything. */
 static int end_decode(lua_State *L)
 {
     mf__lua_upvalue(L);
     luaL_checktype(L, 1, LUA_TTABLE);
     lua_settop(L, 1);
     for (int i = IN; i <= TOKEN; i++) {
-        if (lua_rawgeti(L, 1, i) == LUA_TBOOLEAN) {
+        bool none = lua_rawgeti(L, 1, i) == LUA_TBOOLEAN && i != TOKEN;
+        if (none) {
             lua_pop(L, 1);
             lua_pushnil(L);
+        } else if (!is_object(L, i == TOKEN ? MF_KIND_LOCK : MF_KIND_QUEUE)) {
+            luaL_argerror(L, 1, "the parts of an end of a pipe expected");
         }
     }
     lua_rawgeti(L, 1, TOKEN + 1);

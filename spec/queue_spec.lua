@@ -532,4 +532,19 @@ describe("a pipe", function()
         collectgarbage()
         assert.equal("closed", select(3, a:recv(10)))
     end)
+
+    it("is made of its own parts only", function()
+        local function q()
+            return mp.Queue()
+        end
+        for _, parts in ipairs {
+            {}, { 1, 2, 3, 4 }, { false, false, false, 0 }, { q(), q(), q(), 0 },
+            { mp.Lock(), false, mp.Lock(), 0 }, { io.stdout, io.stdout, io.stdout, 0 },
+        } do
+            local ok, message = pcall(mp.__mf_decode, parts)
+            assert.is_false(ok)
+            assert.matches("parts of an end of a pipe expected", message)
+        end
+        assert.equal("closed", select(3, mp.__mf_decode({ q(), q(), mp.Lock(), -1 }):recv()))
+    end)
 end)
