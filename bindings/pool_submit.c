@@ -196,19 +196,6 @@ static void put_item(lua_State *L, struct mf_pool_core *core, struct mf_stream_w
 /* --- submitting ---------------------------------------------------------------------------------
  */
 
-/* Room in `finished` for one more pending job. */
-static void reserve_finished(lua_State *L, struct mf_pool_core *core)
-{
-    uint32_t need = core->finished_count + mf_pool_pending(core->pool) + 1;
-    if (need <= core->finished_max)
-        return;
-    mf_job **list = realloc(core->finished, need * 2 * sizeof *list);
-    if (!list)
-        mf__lua_raise(L, MF_ENOMEM, "submitting a task");
-    core->finished = list;
-    core->finished_max = need * 2;
-}
-
 /* Raises why a job cannot be submitted; a pool that has just been found broken knows more. */
 static void cannot_submit(lua_State *L, struct mf_pool_core *core, int rc)
 {
@@ -218,6 +205,21 @@ static void cannot_submit(lua_State *L, struct mf_pool_core *core, int rc)
         mf__lua_push_error(L, mf_error_name(rc), "a task cannot be submitted: %s",
                            mf_error_text(rc));
     lua_error(L);
+}
+
+/* Room in `finished` for one more pending job. */
+static void reserve_finished(lua_State *L, struct mf_pool_core *core)
+{
+    uint64_t need = (uint64_t)core->finished_count + mf_pool_pending(core->pool) + 1;
+    if (need > INT32_MAX)
+        cannot_submit(L, core, MF_ELIMIT);
+    if (need <= core->finished_max)
+        return;
+    mf_job **list = realloc(core->finished, need * 2 * sizeof *list);
+    if (!list)
+        mf__lua_raise(L, MF_ENOMEM, "submitting a task");
+    core->finished = list;
+    core->finished_max = (uint32_t)need * 2;
 }
 
 /* Submits what begin_items and put_item have built as the batch's next job. */
@@ -341,7 +343,7 @@ int mf__pool_submit(lua_State *L)
     check_code(L);
     lua_Integer count = luaL_checkinteger(L, COUNT_AT), chunk = luaL_checkinteger(L, CHUNK_AT);
     chunk = chunk < count ? chunk : count;
-    lua_Integer jobs = (count + chunk - 1) / chunk;
+    lua_Integer jobs = (count - 1) / chunk + 1;
     if (jobs > INT32_MAX || chunk > INT32_MAX)
         cannot_submit(L, core, MF_ELIMIT);
     lua_settop(L, CHUNK_AT);

@@ -655,6 +655,32 @@ describe("a pool of processes", function()
         assert.equal(3, different)
     end)
 
+    it("takes chunks and buffers of any size", function()
+        local pool <close> = mp.Pool(1)
+        local huge = { { chunksize = math.maxinteger }, { buffersize = math.maxinteger },
+            { chunksize = math.maxinteger, buffersize = 1 }, { chunksize = 2 ^ 62 | 0 } }
+        for _, options in ipairs(huge) do
+            local got = {}
+            for i, v in pool:imap(square, { 1, 2, 3 }, options) do
+                got[#got + 1] = i * v
+            end
+            assert.same({ 1, 8, 27 }, got)
+        end
+        assert.same({ 1, 4, 9 }, pool:map(square, { 1, 2, 3 }, { chunksize = math.maxinteger }))
+    end)
+
+    it("refuses more tasks than it can count", function()
+        local pool <close> = mp.Pool(0)
+        local pending = pool:submit(square, 2) -- one more than the others
+        for _, n in ipairs { 2 ^ 31 - 1, 2 ^ 31, 2 ^ 62 } do
+            local err = raised(pool.map, pool, square, { n = n | 0 }, { chunksize = 1 })
+            assert.equal("limit", err.kind)
+        end
+        local all = { chunksize = math.maxinteger }
+        assert.equal("limit", raised(pool.map, pool, square, { n = math.maxinteger }, all).kind)
+        assert.equal(4, pending:get())
+    end)
+
     it("takes any number of tasks and retries", function()
         local pool <close> = mp.Pool { processes = 1, maxtasksperchild = 2 ^ 32 + 1 | 0 }
         local first = pool:pids()[1]

@@ -8,6 +8,7 @@ Pool.__name = "moonfork.Pool"
 
 local ALL, SPREAD = 2, 4 -- flags of a task: see task.h
 
+local MOST_ITEMS = 0x7fffffff -- of one task
 local MOST_ARGUMENTS = 200000 -- what Lua's stack holds with room to spare
 
 local MAP_OPTIONS = {
@@ -244,7 +245,7 @@ local function imap(self, f, items, options, ordered, name)
    check_function(f, 3, name)
    options = check_options(options, IMAP_OPTIONS, 3, 3, name)
    check_open(self, 3)
-   local size = options.chunksize or 1
+   local size = math.min(options.chunksize or 1, MOST_ITEMS)
    local chunks, spread = internal.as_chunks(items, size, false, 3, name)
    local ahead = options.buffersize or 4 * size * math.max(1, self.workers)
    options = setmetatable({ buffersize = ahead }, { __index = options })
