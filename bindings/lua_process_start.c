@@ -239,7 +239,8 @@ static void start(lua_State *L, mf_lua *lua, struct process *s)
     luaL_checkstack(L, 20, NULL);
     lua_getiuservalue(L, 1, SPEC);
     int spec = lua_gettop(L);
-    how.name = job.name = mf__lua_process_name(L, 1);
+    lua_getiuservalue(L, 1, NAME); /* it stays: the process may get another one below */
+    how.name = job.name = lua_tostring(L, -1);
     job.name_size = strlen(job.name) + 1;
     lua_getfield(L, spec, "start");
     how.by_zygote = mf__lua_start_method(L, lua, -1);
@@ -265,6 +266,8 @@ static void start(lua_State *L, mf_lua *lua, struct process *s)
     how.by_zygote = how.by_zygote && mf__lua_zygote_fits(lua);
     if (how.by_zygote)
         pack(L, lua, &job, &how);
+    if (s->started || s->closed) /* by a metamethod that was called above */
+        luaL_error(L, "process '%s' was started or closed while it was started", job.name);
     mf__lua_process_set_running(L, 1, s, true); /* before: it may raise */
     int rc = mf_process_start(lua->rt, &how, &s->p);
     int error = errno;

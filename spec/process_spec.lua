@@ -462,6 +462,24 @@ describe("misuse of a process", function()
         p:close()
     end)
 
+    it("is told when it is started or closed by what its start calls", function()
+        for _, method in ipairs { "start", "close" } do
+            local p, called
+            p = mp.Process { target = function() end, args = setmetatable({}, {
+                __len = function()
+                    if not called then
+                        called = true
+                        p[method](p)
+                    end
+                    return 0
+                end,
+            }) }
+            fails("was started or closed while it was started", p.start, p)
+            assert.equal(method == "start" and 1 or 0, #audit.children())
+            assert.is_true(method == "close" or p:join(10))
+        end
+    end)
+
     it("starts nothing when an argument cannot be sent", function()
         local co = coroutine.create(print)
         fails("args%[2%]%.log", mp.spawn, print, 1, { log = co })
