@@ -1,0 +1,208 @@
+-- imap and imap_unordered: what the iterators of a pool mean. The rest of it is in pool_spec.lua.
+
+local audit = require "spec.support.audit"
+local mp = require "moonfork"
+
+local function square(n)
+    return n * n
+end
+
+audit.install(before_each, after_each)
+
+-- The error object that f raises.
+local function raised(f, ...)
+    local ok, err = pcall(f, ...)
+    assert.is_false(ok)
+    return err
+end
+
+local function message_of(f, ...)
+    return tostring(raised(f, ...))
+end
+
+-- Tests that hold for a pool of processes and for one that runs everything in this process.
+for _, processes in ipairs { 0, 1, 2, 5 } do
+    describe("imap on a pool of " .. processes, function()
+        local pool
+
+        before_each(function()
+            pool = mp.Pool(processes)
+        end)
+
+        after_each(function()
+            pool:terminate()
+            pool = nil
+        end)
+
+        it("gives index and results in the order of the items", function()
+            local n = 0
+            for i, v, w in pool:imap(function(x)
+                return nil, x
+            end, { 5, 6, 7 }) do
+                n = n + 1
+                assert.equal(n, i)
+                assert.is_nil(v)
+                assert.equal(n + 4, w)
+            end
+            assert.equal(3, n)
+        end)
+
+        it("unordered gives each one once", function()
+            local seen, n = {}, 0
+            local items = {}
+            for i = 1, 500 do
+                items[i] = i
+            end
+            for i, v in pool:imap_unordered(square, items, { chunksize = 3 }) do
+                assert.is_nil(seen[i])
+                assert.equal(i * i, v)
+                seen[i], n = true, n + 1
+            end
+            assert.equal(500, n)
+        end)
+
+        it("is lazy: it reads no further ahead than buffersize", function()
+            local read, taken = 0, 0
+            local function source()
+                read = read + 1
+                return read <= 100 and read or nil
+            end
+            for i in pool:imap(square, source, { buffersize = 5 }) do
+                taken = taken + 1
+                assert.equal(taken, i)
+                assert.is_true(read <= taken + 5, read .. " read, taken " .. taken)
+            end
+            assert.equal(100, taken)
+        end)
+
+        it("ends with the loop: a break reads no more and closes the source", function()
+            local read, closed = 0, false
+            local function next_one()
+                read = read + 1
+                return read
+            end
+            local closing = setmetatable({}, {
+                __close = function()
+                    closed = true
+                end,
+            })
+            for i in pool:imap(square, mp.iter(next_one, nil, nil, closing),
+                { buffersize = 3 }) do
+                if i == 10 then
+                    break
+                end
+            end
+            assert.is_true(closed)
+            assert.is_true(read <= 13)
+            local before = read
+            assert.same({ 9 }, pool:map(square, { 3 }))
+            assert.equal(before, read)
+        end)
+
+        it("raises at the failed item, and it:next() goes on behind it", function()
+            local it = pool:imap(function(n)
+                return n == 2 and error "second" or n
+            end, { 1, 2, 3 })
+            assert.equal(1, (it:next()))
+            assert.equal(2, raised(it.next, it).index)
+            assert.same({ 3, 3 }, { it:next() })
+            assert.is_nil(it:next())
+            assert.is_nil(it:next())
+        end)
+
+        it("collects errors when it is told", function()
+            local kinds = {}
+            for i, v in pool:imap(function(n)
+                return n == 2 and error "second" or n
+            end, { 1, 2, 3 }, { on_error = "collect" }) do
+                kinds[i] = mp.is_error(v)
+            end
+            assert.same({ false, true, false }, kinds)
+        end)
+
+        it("does not start before its first item is asked for", function()
+            local factor = 2
+            local it = pool:imap(function(n)
+                return n * factor
+            end, { 1, 2 })
+            factor = 5
+            assert.same({ 1, 5 }, { it:next() })
+            assert.same({ 2, 10 }, { it:next() })
+        end)
+
+        it("gives what comes before an item that cannot be sent, then its error", function()
+            local n, seen = 0, {}
+            local message = message_of(function()
+                for i, v in pool:imap(square, function()
+                    n = n + 1
+                    return n == 4 and coroutine.create(print) or n < 9 and n or nil
+                end, { buffersize = 10 }) do
+                    seen[i] = v
+                end
+            end)
+            assert.matches("^items%[4%]%[1%]: cannot send a coroutine", message)
+            assert.same({ 1, 4, 9 }, seen)
+        end)
+
+        it("may run several times at once", function()
+            local a, b = pool:imap(square, { 1, 2, 3 }), pool:imap_unordered(square, { 4 })
+            assert.same({ 1, 1 }, { a:next() })
+            assert.same({ 1, 16 }, { b:next() })
+            assert.same({ 4 }, pool:map(square, { 2 }))
+            assert.same({ 2, 4 }, { a:next() })
+            assert.is_nil(b:next())
+            assert.same({ 3, 9 }, { a:next() })
+        end)
+    end)
+end
+
+describe("imap on a pool of processes", function()
+    it("unordered gives results as they come", function()
+        local gate = mp.Queue()
+        local pool <close> = mp.Pool(2)
+        local order = {}
+        for i in pool:imap_unordered(function(n)
+            return n == 1 and gate:get(10) or n
+        end, { 1, 2, 3 }) do
+            order[#order + 1] = i
+            if #order == 2 then
+                gate:put "open"
+            end
+        end
+        assert.same({ 2, 3, 1 }, order)
+    end)
+
+    it("cancels the rest on break", function()
+        local ran = mp.Queue()
+        local pool <close> = mp.Pool(1)
+        local gate = mp.Queue()
+        for i in pool:imap(function(n)
+            ran:put(n)
+            return n == 2 and gate:get(10) or n
+        end, { 1, 2, 3, 4, 5, 6 }) do
+            assert.equal(i, ran:get(10))
+            assert.equal(2, ran:get(10)) -- it is at work: all behind it still wait
+            if i == 1 then
+                break
+            end
+        end
+        gate:put "open"
+        pool:close()
+        pool:join()
+        assert.equal(0, ran:qsize())
+    end)
+
+    it("may be used in a coroutine", function()
+        local pool <close> = mp.Pool(2)
+        local results = {}
+        local co = coroutine.wrap(function()
+            for i, v in pool:imap(square, { 1, 2, 3 }) do
+                coroutine.yield(i, v)
+            end
+        end)
+        for i, v in co do
+            results[i] = v
+        end
+        assert.same({ 1, 4, 9 }, results)
+    end)
+end)
