@@ -227,7 +227,7 @@ function Guard:release() end
 ---@field start? "fork"|"zygote" who makes the workers; see set_start_method
 
 ---@class moonfork.CallOptions
----@field callback? fun(...) gets the results
+---@field callback? fun(...) gets the results; with "collect" the error object of a call that failed
 ---@field error_callback? fun(err: moonfork.Error)
 ---@field timeout? number seconds that one task may run; it is killed then, and fails alone
 ---@field retries? integer how often a task is run again whose worker died

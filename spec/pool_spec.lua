@@ -210,6 +210,18 @@ for _, processes in ipairs { 0, 1, 2, 5 } do
                 assert.equal("y", got[3][1].value)
             end)
 
+            it("calls back with the error object that it collects", function()
+                local got = {}
+                local options = { on_error = "collect", callback = function(...)
+                    got[#got + 1] = table.pack(...)
+                end }
+                assert.equal("x", pool:apply(error, { "x" }, options).value)
+                pool:map(error, { "y" }, options)
+                assert.equal(1, got[1].n)
+                assert.equal("x", got[1][1].value)
+                assert.equal("y", got[2][1][1].value)
+            end)
+
             it("may be waited for in a callback, but callbacks do not nest", function()
                 local depth, deepest, done = 0, 0, 0
                 local function callback(n)

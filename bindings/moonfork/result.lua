@@ -110,7 +110,7 @@ function Result:_settled(failed, err)
 end
 
 function Result:_call_back(callback)
-   if self.failed > 0 and not self.collect then
+   if self.failed > 0 and (self.single or not self.collect) then
       callback(self.first_error)
    elseif self.single then
       callback(table.unpack(self.out[1], 1, self.out[1].n))
