@@ -222,6 +222,61 @@ for _, processes in ipairs { 0, 1, 2, 5 } do
                 assert.equal("y", got[2][1][1].value)
             end)
 
+            -- What the second of two callbacks gets, which is due when the first one raises; and
+            -- their results.
+            local function with_callbacks(p)
+                local gate, got, other = mp.Queue(), {}, nil
+                local first = p:apply_async(square, { 2 }, { callback = function()
+                    gate:put(9)
+                    other:wait()
+                    error("first", 0)
+                end })
+                other = p:apply_async(function(queue)
+                    return queue:get(10)
+                end, { gate }, { callback = function(n)
+                    got[#got + 1] = n
+                end })
+                return got, first, other
+            end
+
+            it("calls back in the next call when the callback before it raises", function()
+                for name, call in pairs {
+                    get = function(_, first) assert.equal(4, first:get()) end,
+                    wait = function(_, first) assert.is_true(first:wait(0)) end,
+                    ready = function(_, _, other) assert.is_true(other:ready()) end,
+                    join = function(p) assert.is_true(p:join()) end,
+                } do
+                    local p <close> = mp.Pool(processes)
+                    local got, first, other = with_callbacks(p)
+                    assert.equal("first", raised(first.get, first))
+                    if name == "join" then
+                        p:close()
+                    end
+                    assert.same({}, got)
+                    call(p, first, other)
+                    assert.same({ 9 }, got)
+                end
+            end)
+
+            it("calls back at the end of the scope when the callback before it raises", function()
+                local got, first, ended
+                do
+                    local p <close> = mp.Pool(processes)
+                    got, first = with_callbacks(p)
+                    assert.equal("first", raised(first.get, first))
+                end
+                assert.same({ 9 }, got)
+                assert.equal("first", raised(function()
+                    local p <close> = mp.Pool(processes)
+                    ended = p
+                    got, first = with_callbacks(p)
+                end))
+                assert.same({}, got)
+                assert.equal(4, first:get())
+                assert.same({ 9 }, got)
+                ended:terminate()
+            end)
+
             it("may be waited for in a callback, but callbacks do not nest", function()
                 local depth, deepest, done = 0, 0, 0
                 local function callback(n)

@@ -273,9 +273,10 @@ function Pool:_later(callback, result)
    self.callbacks[#self.callbacks + 1] = { callback, result }
 end
 
---- Runs what callbacks have come due; not from inside another.
-local function run_callbacks(self)
-   if self.calling then
+--- Runs what callbacks have come due; not from inside another. An error in one leaves those behind
+--- it to the next call on the pool.
+function Pool:_run_callbacks()
+   if self.calling or not self.callbacks[1] then
       return
    end
    local guard <close> = setmetatable({}, { -- luacheck: ignore
@@ -293,15 +294,14 @@ end
 --- Hands one batch that is ready to its owner, waiting at most `timeout` seconds for it. False
 --- after a timeout, or when nothing is pending. When this raises the batch is ready still.
 function Pool:_turn(timeout)
+   self:_run_callbacks()
    local owner, failed, err, first, last = self.core:poll(timeout)
    if not owner then
       return err ~= "timeout" and err ~= "empty"
    end
    owner:_settled(failed, err, first, last)
    self.core:drop()
-   if self.callbacks[1] then
-      run_callbacks(self)
-   end
+   self:_run_callbacks()
    return true
 end
 

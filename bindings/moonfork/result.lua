@@ -36,6 +36,7 @@ end
 --- True when nothing is to come any more.
 function Result:ready()
    check(self, "ready")
+   self.pool:_run_callbacks()
    if not self.finished then
       self.pool:_turn(0)
    end
@@ -55,6 +56,7 @@ end
 function Result:wait(timeout)
    check(self, "wait")
    local deadline = internal.deadline(timeout, 1, "wait")
+   self.pool:_run_callbacks()
    while not self.finished and self.pool:_turn(internal.left(deadline)) do -- luacheck: ignore
    end
    return self.finished == true
