@@ -315,13 +315,15 @@ function Pool:imap(f, items, options) end
 ---@return moonfork.Imap
 function Pool:imap_unordered(f, items, options) end
 
----No more tasks; what was submitted is done, then the workers end.
+---No more calls; what was submitted is done, then the workers end. The loop of an imap that was
+---made before goes on to the end of its items.
 function Pool:close() end
 
 ---Ends the workers at once; what is pending is cancelled.
 function Pool:terminate() end
 
----Waits, after close() or terminate(), until the workers have ended.
+---Waits, after close() or terminate(), until the workers have ended. What iterators have not read
+---by now they will not read: they end with an error, kind "cancelled".
 ---@param timeout? number
 ---@return boolean
 function Pool:join(timeout) end

@@ -144,6 +144,110 @@ for _, processes in ipairs { 0, 1, 2, 5 } do
             assert.same({ 1, 4, 9 }, seen)
         end)
 
+        -- A source of n items, as a list and as a function.
+        local function sources(n)
+            local list, given = {}, 0
+            for i = 1, n do
+                list[i] = i
+            end
+            return { list, function()
+                given = given + 1
+                return given <= n and given or nil
+            end }
+        end
+
+        -- Goes on to the end, of at most 100 calls: what came, and the errors that were raised.
+        local function rest_of(it)
+            local seen, errors = {}, {}
+            for _ = 1, 100 do
+                local got = table.pack(pcall(it.next, it))
+                if not got[1] then
+                    errors[#errors + 1] = got[2]
+                elseif got[2] == nil then
+                    return seen, errors
+                else
+                    seen[got[2]] = got[3]
+                end
+            end
+            error "it does not end"
+        end
+
+        it("goes on after close(), to the end of its items", function()
+            for _, items in ipairs(sources(30)) do
+                local p <close> = mp.Pool(processes)
+                local pids = p:pids()
+                local begun = p:imap(square, items, { buffersize = 4 })
+                local other = p:imap_unordered(square, { 1, 2, 3 }, { buffersize = 1 })
+                assert.same({ 1, 1 }, { begun:next() })
+                p:close()
+                assert.matches("closed: no more tasks", message_of(p.submit, p, square, 1))
+                assert.matches("closed: no more tasks", message_of(p.imap, p, square, { 1 }))
+                assert.matches("closed", tostring(p))
+                local seen, errors = rest_of(begun)
+                for i = 2, 30 do
+                    assert.equal(i * i, seen[i])
+                end
+                assert.same({}, errors)
+                assert.same({ 1, 4, 9 }, (rest_of(other)))
+                audit.eventually(function()
+                    return not pids[1] or (audit.state_of(pids[1]) or "Z") == "Z"
+                end)
+            end
+        end)
+
+        it("gives what is under way after join(), then one error, then its end", function()
+            for _, items in ipairs(sources(30)) do
+                local p <close> = mp.Pool(processes)
+                local it = p:imap(square, items, { buffersize = 4 })
+                assert.same({ 1, 1 }, { it:next() })
+                p:close()
+                assert.is_true(p:join())
+                local seen, errors = rest_of(it)
+                assert.same({ nil, 4, 9, 16 }, seen)
+                assert.equal(1, #errors)
+                assert.equal("cancelled", errors[1].kind)
+                assert.matches("^the pool was closed while imap still had items", errors[1].message)
+            end
+        end)
+
+        it("gives no error after join() when all items are under way", function()
+            local p <close> = mp.Pool(processes)
+            local it = p:imap(square, { 1, 2, 3 }, { buffersize = 4 })
+            assert.same({ 1, 1 }, { it:next() })
+            assert.same({ 2, 4 }, { it:next() })
+            p:close()
+            assert.is_true(p:join())
+            assert.same({ { nil, nil, 9 }, {} }, { rest_of(it) })
+        end)
+
+        it("ends after terminate() too", function()
+            local it = pool:imap(square, { 1, 2, 3, 4, 5 }, { buffersize = 2 })
+            assert.same({ 1, 1 }, { it:next() })
+            pool:terminate()
+            local _, errors = rest_of(it)
+            assert.matches("^the pool was terminated while imap", errors[#errors].message)
+            assert.is_nil(it:next())
+        end)
+
+        it("that was given up does not hold up the end of a pool", function()
+            local it
+            do
+                local p <close> = mp.Pool(processes)
+                it = p:imap(square, function()
+                    return 1
+                end)
+                assert.same({ 1, 1 }, { it:next() })
+            end
+            assert.equal("cancelled", select(2, rest_of(it))[1].kind)
+            local p <close> = mp.Pool(processes)
+            for i in p:imap(square, function() return 1 end) do
+                p:close()
+                if i == 10 then
+                    break
+                end
+            end
+        end)
+
         it("may run several times at once", function()
             local a, b = pool:imap(square, { 1, 2, 3 }), pool:imap_unordered(square, { 4 })
             assert.same({ 1, 1 }, { a:next() })

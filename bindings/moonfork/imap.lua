@@ -33,6 +33,29 @@ function internal.new_imap(pool, f, chunks, flags, options, ordered)
    }, Imap)
 end
 
+--- No more is to be read. `wrong` is raised after the results of what is under way.
+local function stop(self, wrong)
+   self.over, self.list, self.wrong = true, false, wrong or false
+   self.pool:_reads(self, false)
+end
+
+--- Submits the chunk that was read. True, or false and why not.
+local function submit(self)
+   local core, options = self.pool.core, self.options
+   self.code = self.code or core:capture(self.f)
+   return pcall(core.submit, core, self, self.out, self.code, self.flags, options.retries or 0,
+      options.timeout or 0, self.list, self.first, self.count, self.given + 1, self.count)
+end
+
+--- Why the pool takes nothing any more, or nil while it does.
+local function refusal(pool)
+   local state, _, why = pool.core:state()
+   if state ~= "open" then
+      return why or internal.error("cancelled", "the pool was " .. state
+         .. " while imap still had items: let its loop end before join() or terminate()")
+   end
+end
+
 --- Submits until `ahead` items are under way, or the source is at its end.
 local function feed(self)
    while not self.over and self.given - self.taken < self.ahead do
@@ -40,22 +63,18 @@ local function feed(self)
          self.list, self.first, self.count = self.chunks()
       end
       if not self.list then
-         self.over = true
+         stop(self)
          break
       end
-      self.code = self.code or self.pool.core:capture(self.f)
-      local core, options = self.pool.core, self.options
-      local ok, err = pcall(core.submit, core, self, self.out, self.code, self.flags,
-         options.retries or 0, options.timeout or 0, self.list, self.first, self.count,
-         self.given + 1, self.count)
+      local ok, err = submit(self)
       if ok then
-         self.given = self.given + self.count
+         self.given, self.list = self.given + self.count, false
       elseif type(err) == "string" and err:find("^items%[") then
-         self.over, self.wrong = true, err
+         stop(self, err)
       else
-         error(err, 0) -- Ctrl-C, say: now, and the next call submits the chunk again
+         -- Ctrl-C, say, is for now, and the next call submits the chunk again.
+         stop(self, internal.is_error(err) and refusal(self.pool) or error(err, 0))
       end
-      self.list = false
    end
 end
 
@@ -128,7 +147,8 @@ function Imap:close()
    if self.closed then
       return
    end
-   self.closed, self.over = true, true
+   self.closed = true
+   stop(self)
    internal.close_items(self.items)
    self.pool.core:cancel_of(self)
 end

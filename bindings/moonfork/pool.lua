@@ -134,6 +134,8 @@ function mp.Pool(processes, initializer, initargs, maxtasksperchild)
       workers = o.processes or mp.cpu_count(),
       callbacks = {},
       calling = false,
+      closed = false,
+      reading = setmetatable({}, { __mode = "k" }), -- iterators that have input left
    }, Pool)
 end
 
@@ -146,8 +148,14 @@ local function check_self(self, level, name)
    end
 end
 
+--- The core's state and pending jobs; but closed from close() on, though iterators go on.
+local function state_of(self)
+   local state, pending, why = self.core:state()
+   return state == "open" and self.closed and "closed" or state, pending, why
+end
+
 local function check_open(self, level)
-   local state, _, why = self.core:state()
+   local state, _, why = state_of(self)
    if state == "open" then
       return
    elseif state == "broken" then
@@ -252,6 +260,7 @@ local function imap(self, f, items, options, ordered, name)
    local it = internal.new_imap(self, f, chunks, ALL + (spread and SPREAD or 0), options,
       ordered)
    it.items = items
+   self:_reads(it, true)
    return it, nil, nil, it
 end
 
@@ -307,10 +316,22 @@ end
 
 -- Ending -----------------------------------------------------------------------------------------
 
---- No more tasks; what was submitted is done, then the workers end.
+--- No more calls; what was submitted is done, what iterators have still to read too, then the
+--- workers end.
 function Pool:close()
    check_self(self, 2, "close")
-   self.core:close()
+   self.closed = true
+   if not next(self.reading) then
+      self.core:close()
+   end
+end
+
+--- For imap: is there more that the iterator has to read?
+function Pool:_reads(it, more)
+   self.reading[it] = more or nil
+   if self.closed and not more then
+      self:close()
+   end
 end
 
 --- Ends the workers at once; what is pending is cancelled.
@@ -324,10 +345,10 @@ end
 --- Waits until all is done and the workers have ended. True, or false after `timeout` seconds.
 function Pool:join(timeout)
    check_self(self, 2, "join")
-   local state = self.core:state()
-   if state == "open" then
+   if state_of(self) == "open" then
       error("the pool is open: close() or terminate() it before join()", 2)
    end
+   self.core:close() -- what iterators have not read by now would have no end
    local deadline = internal.deadline(timeout, 1, "join")
    repeat
       local _, pending = self.core:state()
@@ -351,7 +372,7 @@ function Pool:__close(err)
 end
 
 function Pool:__tostring()
-   local state, pending = self.core:state()
+   local state, pending = state_of(self)
    return string.format("Pool (%d processes, %s, %d pending)", self.workers, state, pending)
 end
 
@@ -369,7 +390,7 @@ local default
 
 --- mp.map(f, items, options): pool:map on a pool that all such calls share.
 function mp.map(f, items, options)
-   if not default or default.core:state() ~= "open" then
+   if not default or state_of(default) ~= "open" then
       default = mp.Pool()
    end
    return map_async(default, f, items, options, false, 2, "map"):get()
