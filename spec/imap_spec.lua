@@ -144,6 +144,24 @@ for _, processes in ipairs { 0, 1, 2, 5 } do
             assert.same({ 1, 4, 9 }, seen)
         end)
 
+        it("gives what comes before it in its chunk, too", function()
+            for at = 1, 7 do
+                for _, chunksize in ipairs { 2, 3, 100 } do
+                    local items = { 1, 2, 3, 4, 5, 6, 7 }
+                    items[at] = coroutine.create(print)
+                    local seen, it = {}, pool:imap(square, items, { chunksize = chunksize })
+                    local message = message_of(function()
+                        for i, v in it do
+                            seen[i] = v
+                        end
+                    end)
+                    assert.matches("^items%[" .. at .. "%]: cannot send a coroutine", message)
+                    assert.same({ table.unpack({ 1, 4, 9, 16, 25, 36 }, 1, at - 1) }, seen)
+                    assert.is_nil(it:next())
+                end
+            end
+        end)
+
         -- A source of n items, as a list and as a function.
         local function sources(n)
             local list, given = {}, 0

@@ -56,6 +56,31 @@ local function refusal(pool)
    end
 end
 
+--- How many items of the chunk come before the one that cannot be sent; nil for other errors.
+local function count_before(self, err)
+   local at = type(err) == "string" and err:match("^items%[(%d+)%]")
+   return at and tonumber(at) - self.given - 1
+end
+
+--- Submits the chunk that was read; of one with an item that cannot be sent what comes before that.
+local function submit_chunk(self)
+   local ok, err = submit(self)
+   local before = not ok and count_before(self, err)
+   if ok then
+      self.given, self.list = self.given + self.count, false
+      if self.wrong then
+         stop(self, self.wrong)
+      end
+   elseif before and before > 0 then
+      self.count, self.wrong = before, err -- the next step submits these
+   elseif before then
+      stop(self, err)
+   else
+      -- Ctrl-C, say, is for now, and the next call submits the chunk again.
+      stop(self, internal.is_error(err) and refusal(self.pool) or error(err, 0))
+   end
+end
+
 --- Submits until `ahead` items are under way, or the source is at its end.
 local function feed(self)
    while not self.over and self.given - self.taken < self.ahead do
@@ -66,15 +91,7 @@ local function feed(self)
          stop(self)
          break
       end
-      local ok, err = submit(self)
-      if ok then
-         self.given, self.list = self.given + self.count, false
-      elseif type(err) == "string" and err:find("^items%[") then
-         stop(self, err)
-      else
-         -- Ctrl-C, say, is for now, and the next call submits the chunk again.
-         stop(self, internal.is_error(err) and refusal(self.pool) or error(err, 0))
-      end
+      submit_chunk(self)
    end
 end
 
