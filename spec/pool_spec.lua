@@ -88,6 +88,22 @@ for _, processes in ipairs { 0, 1, 2, 5 } do
                 end, source))
             end)
 
+            it("takes what an object that can be called gives", function()
+                local source = setmetatable({ n = 0 }, { __call = function(self)
+                    self.n = self.n + 1
+                    return self.n <= 3 and self.n or nil
+                end })
+                assert.same({ 1, 4, 9 }, pool:map(square, source))
+                source.n = 1
+                for i, v in pool:imap(square, source) do
+                    assert.equal((i + 1) ^ 2, v)
+                end
+                assert.equal(4, source.n)
+                assert.same({ 2, 6 }, pool:map(math.max, pool:imap(function(n)
+                    return 2 * n
+                end, { 1, 3 })))
+            end)
+
             it("goes over a generic for with mp.iter", function()
                 local sum = 0
                 for _, pair in ipairs(pool:map(function(k, v)

@@ -35,16 +35,11 @@ Iter.__close = Iter.close
 
 --- mp.iter(pairs(t)): makes the four values of a generic `for` into one function.
 function internal.iter(f, state, control, closing)
-   local can_call = type(f) == "function" or (getmetatable(f) or {}).__call
-   if not can_call then
+   if not internal.is_callable(f) then
       internal.bad_argument(2, 1, "iter",
          "an iterator function expected, as in mp.iter(pairs(t)), got %s", internal.type_of(f))
    end
    return setmetatable({ f = f, state = state, control = control, closing = closing }, Iter)
-end
-
-local function is_source(items)
-   return type(items) == "function" or getmetatable(items) == Iter
 end
 
 --- The number of items of a list: .n where the table has it (holes are items then), or #.
@@ -63,7 +58,7 @@ end
 
 --- Items as a list: list, its length, spread. With spread each item is a list of arguments.
 function internal.as_list(items, spread, level, name)
-   if is_source(items) then
+   if internal.is_callable(items) then
       local list, n = {}, 0
       local guard <close> = getmetatable(items) == Iter and items or nil -- luacheck: ignore
       repeat
@@ -84,7 +79,7 @@ end
 
 --- Items as a function that gives chunk after chunk: (list, first, count), or nil at the end.
 function internal.as_chunks(items, size, spread, level, name)
-   if not is_source(items) then
+   if not internal.is_callable(items) then
       local list, n = internal.as_list(items, spread, level + 1, name)
       local first = 1 - size
       return function()
