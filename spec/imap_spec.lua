@@ -190,6 +190,20 @@ for _, processes in ipairs { 0, 1, 2, 5 } do
             error "it does not end"
         end
 
+        it("takes sizes of any number", function()
+            for _, size in ipairs { 1 << 31, 1 << 32, 1 << 61, math.maxinteger } do
+                for _, items in ipairs(sources(3)) do
+                    local it = pool:imap(square, items, { chunksize = size })
+                    assert.same({ { 1, 4, 9 }, {} }, { rest_of(it) })
+                end
+                for _, items in ipairs(sources(3)) do
+                    local it = pool:imap(square, items, { buffersize = size, chunksize = size })
+                    assert.same({ { 1, 4, 9 }, {} }, { rest_of(it) })
+                end
+                assert.same({ 1, 4 }, pool:map(square, { 1, 2 }, { chunksize = size }))
+            end
+        end)
+
         it("goes on after close(), to the end of its items", function()
             for _, items in ipairs(sources(30)) do
                 local p <close> = mp.Pool(processes)

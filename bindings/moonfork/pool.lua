@@ -8,7 +8,7 @@ Pool.__name = "moonfork.Pool"
 
 local ALL, SPREAD = 2, 4 -- flags of a task: see task.h
 
-local MOST_ITEMS = 0x7fffffff -- of one task
+local MOST_ITEMS = (1 << 31) - 1 -- of a chunk: what C takes
 local MOST_ARGUMENTS = 200000 -- what Lua's stack holds with room to spare
 
 local MAP_OPTIONS = {
