@@ -861,6 +861,18 @@ describe("a bad argument", function()
         refused("callback", pool.map, pool, square, { 1 }, { callback = 1 })
     end)
 
+    it("of map, imap that is the whole list of a generic for is refused, with a hint", function()
+        local queue = mp.Queue()
+        for _, name in ipairs { "map", "map_async", "starmap", "imap", "imap_unordered" } do
+            local method = pool[name]
+            refused("got userdata; .* mp.iter%(q:iter%(%)%)", method, pool, square, queue:iter())
+            refused("mp.iter%(pairs%(t%)%)", method, pool, square, pairs { a = 1 })
+            refused("mp.iter%(pairs%(t%)%)", method, pool, square, pairs {})
+            refused("mp.iter%(pairs%(t%)%)", method, pool, square, ipairs { 1 })
+        end
+        refused("chunksize = 10 }, got number", pool.map, pool, square, function() end, 10)
+    end)
+
     it("of apply, imap and the rest is refused", function()
         refused("argument #2 to 'apply'.*pool:apply%(f, { 3 }%)", pool.apply, pool, square, 3)
         refused("argument #1 to 'submit'", pool.submit, pool)

@@ -58,14 +58,15 @@ local CHECKS = {
 
 local NO_OPTIONS = {}
 
---- Checks an options table (argument n of name) against what is known.
-local function check_options(options, known, level, n, name)
+--- Checks an options table (argument n of name) against what is known. An error may end in a hint.
+local function check_options(options, known, level, n, name, hint)
    if options == nil then
       return NO_OPTIONS
    end
    if type(options) ~= "table" then
       internal.bad_argument(level + 1, n, name,
-         "options are a table, as in { chunksize = 10 }, got %s", internal.type_of(options))
+         "options are a table, as in { chunksize = 10 }, got %s%s", internal.type_of(options),
+         hint or "")
    end
    for key, value in pairs(options) do
       if not known[key] then
@@ -76,6 +77,21 @@ local function check_options(options, known, level, n, name)
             internal.shown(value))
       end
    end
+   return options
+end
+
+local next_of_list = ipairs({})
+
+--- Checks what follows the function in a call with items. In pool:map(f, pairs(t)) that is a whole
+--- list of a generic `for`, whose second value would be taken for the options.
+local function check_map_options(items, options, known, level, name)
+   if items == next or items == next_of_list then
+      internal.bad_argument(level + 1, 2, name,
+         "what a generic for goes over is wrapped, as in mp.iter(pairs(t))")
+   end
+   local hint = internal.is_callable(items)
+      and "; what a generic for goes over is wrapped, as in mp.iter(q:iter())"
+   options = check_options(options, known, level + 1, 3, name, hint)
    return options
 end
 
@@ -167,7 +183,7 @@ end
 local function map_async(self, f, items, options, spread, level, name)
    check_self(self, level + 1, name)
    check_function(f, level + 1, name)
-   options = check_options(options, MAP_OPTIONS, level + 1, 3, name)
+   options = check_map_options(items, options, MAP_OPTIONS, level + 1, name)
    check_open(self, level + 1)
    local list, n, is_spread = internal.as_list(items, spread, level + 1, name)
    local result = internal.new_result(self, n, options, name)
@@ -251,7 +267,7 @@ end
 local function imap(self, f, items, options, ordered, name)
    check_self(self, 3, name)
    check_function(f, 3, name)
-   options = check_options(options, IMAP_OPTIONS, 3, 3, name)
+   options = check_map_options(items, options, IMAP_OPTIONS, 3, name)
    check_open(self, 3)
    local size = math.min(options.chunksize or 1, MOST_ITEMS)
    local chunks, spread = internal.as_chunks(items, size, false, 3, name)
