@@ -11,7 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { PATH_SIZE = 800, PATH_ENDS = 6 };
+enum { PATH_SIZE = 800, PATH_ENDS = 6, PATH_KEY = 40 };
 
 /* Buffers that have grown beyond these bytes, or frames, are given back after use. */
 enum { OUT_KEPT = 1 << 20, FRAMES_KEPT = 1 << 12 };
@@ -120,14 +120,30 @@ static void path_add(char *path, size_t *used, const char *format, ...)
         *used = *used + (size_t)n < PATH_SIZE ? *used + (size_t)n : PATH_SIZE - 1;
 }
 
-static bool is_identifier(const char *s)
+static bool is_identifier(const char *s, size_t size)
 {
-    if (*s == '\0' || (*s >= '0' && *s <= '9'))
+    const char *end = s + size;
+
+    if (size == 0 || (*s >= '0' && *s <= '9'))
         return false;
     while ((*s >= 'a' && *s <= 'z') || (*s >= 'A' && *s <= 'Z') || *s == '_' ||
            (*s >= '0' && *s <= '9'))
         s++;
-    return *s == '\0';
+    return s == end;
+}
+
+/* Appends the first bytes of a string as Lua would write them: a path is text, without zeros. */
+static void path_add_quoted(const char *s, size_t size, char *path, size_t *used)
+{
+    path_add(path, used, "[\"");
+    for (size_t i = 0; i < size && i < PATH_KEY; i++) {
+        unsigned char c = (unsigned char)s[i];
+        if (c < ' ' || c == 127) /* three digits, as a digit may follow */
+            path_add(path, used, "\\%03d", c);
+        else
+            path_add(path, used, "%s%c", c == '"' || c == '\\' ? "\\" : "", c);
+    }
+    path_add(path, used, "\"]");
 }
 
 /* Appends the table key at stack index `idx`. */
@@ -135,11 +151,12 @@ static void path_add_key(lua_State *L, int idx, char *path, size_t *used)
 {
     switch (lua_type(L, idx)) {
     case LUA_TSTRING: {
-        const char *name = lua_tostring(L, idx);
-        if (is_identifier(name))
+        size_t size;
+        const char *name = lua_tolstring(L, idx, &size);
+        if (is_identifier(name, size))
             path_add(path, used, "%s%s", *used > 0 ? "." : "", name);
         else
-            path_add(path, used, "[\"%.40s\"]", name);
+            path_add_quoted(name, size, path, used);
         break;
     }
     case LUA_TNUMBER:
