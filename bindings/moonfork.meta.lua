@@ -40,7 +40,8 @@ local moonfork = {}
 local Process = {}
 
 ---Makes a process, which start() starts. Function, upvalues, used globals and arguments are copied
----at the start.
+---at the start: globals that the function names, not what it reaches through _G or load; and the
+---arguments apart from the function, so that no table is one in both.
 ---@param target function|moonfork.ProcessOptions all options, or the function
 ---@param args? table
 ---@param options? moonfork.ProcessOptions
@@ -222,19 +223,19 @@ function Guard:release() end
 ---@field processes? integer workers, 2047 at most; mp.cpu_count() otherwise; 0: all in this process
 ---@field initializer? function runs in each worker first
 ---@field initargs? table
----@field maxtasksperchild? integer a worker is replaced after so many tasks
+---@field maxtasksperchild? integer a worker is replaced after so many tasks; a chunk is one task
 ---@field name? string of the workers
 ---@field start? "fork"|"zygote" who makes the workers; see set_start_method
 
 ---@class moonfork.CallOptions
 ---@field callback? fun(...) gets the results; with "collect" the error object of a call that failed
 ---@field error_callback? fun(err: moonfork.Error)
----@field timeout? number seconds that one task may run; it is killed then, and fails alone
+---@field timeout? number seconds that one item may take; it is killed then, and fails alone
 ---@field retries? integer how often a task is run again whose worker died
 ---@field on_error? "raise"|"collect" "collect": the error object stands in the result's place
 
 ---@class moonfork.MapOptions : moonfork.CallOptions
----@field chunksize? integer items a task
+---@field chunksize? integer items of a task
 ---@field pack? boolean all results of each call, as a list, instead of the first
 
 ---@class moonfork.ImapOptions
