@@ -207,19 +207,27 @@ static void cannot_submit(lua_State *L, struct mf_pool_core *core, int rc)
     lua_error(L);
 }
 
+/* How many jobs there will be that wait in `finished`, or may do so, with some more. Raises when
+ * they are too many to be counted. */
+static uint32_t with_more(lua_State *L, struct mf_pool_core *core, lua_Integer jobs)
+{
+    lua_Integer now = (lua_Integer)core->finished_count + mf_pool_pending(core->pool);
+    if (jobs > INT32_MAX - now)
+        cannot_submit(L, core, MF_ELIMIT);
+    return (uint32_t)(now + jobs);
+}
+
 /* Room in `finished` for one more pending job. */
 static void reserve_finished(lua_State *L, struct mf_pool_core *core)
 {
-    uint64_t need = (uint64_t)core->finished_count + mf_pool_pending(core->pool) + 1;
-    if (need > INT32_MAX)
-        cannot_submit(L, core, MF_ELIMIT);
+    uint32_t need = with_more(L, core, 1);
     if (need <= core->finished_max)
         return;
     mf_job **list = realloc(core->finished, need * 2 * sizeof *list);
     if (!list)
         mf__lua_raise(L, MF_ENOMEM, "submitting a task");
     core->finished = list;
-    core->finished_max = (uint32_t)need * 2;
+    core->finished_max = need * 2;
 }
 
 /* Submits what begin_items and put_item have built as the batch's next job. */
@@ -344,8 +352,9 @@ int mf__pool_submit(lua_State *L)
     lua_Integer count = luaL_checkinteger(L, COUNT_AT), chunk = luaL_checkinteger(L, CHUNK_AT);
     chunk = chunk < count ? chunk : count;
     lua_Integer jobs = (count - 1) / chunk + 1;
-    if (jobs > INT32_MAX || chunk > INT32_MAX)
+    if (chunk > INT32_MAX)
         cannot_submit(L, core, MF_ELIMIT);
+    with_more(L, core, jobs);
     lua_settop(L, CHUNK_AT);
     luaL_checkstack(L, SENDING_AT + 1, NULL);
     struct mf_batch *b = mf__batch_new(L, OWNER_AT, OUT_AT, (uint32_t)jobs);
