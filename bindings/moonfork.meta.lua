@@ -317,7 +317,8 @@ function Pool:imap(f, items, options) end
 function Pool:imap_unordered(f, items, options) end
 
 ---No more calls; what was submitted is done, then the workers end. The loop of an imap that was
----made before goes on to the end of its items.
+---made before goes on to the end of its items. (An iterator that is dropped with items left, and
+---not closed, keeps the workers until join() or the end of the pool's scope.)
 function Pool:close() end
 
 ---Ends the workers at once; what is pending is cancelled.

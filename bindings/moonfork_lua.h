@@ -7,7 +7,7 @@
  *     lua_pop(L, 1);
  *     ... run scripts that say: local mp = require "moonfork" ...
  *     if (mf_lua_leave(L, failed)) {     // join or end the children
- *         puts(lua_tostring(L, -1));     // why they cannot be joined
+ *         puts(luaL_tolstring(L, -1, NULL)); // why they cannot be joined
  *         mf_lua_leave(L, 1);
  *     }
  *     lua_close(L);                      // without mf_lua_leave: as mf_lua_leave(L, 0)

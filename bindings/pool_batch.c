@@ -188,22 +188,35 @@ static int settle(lua_State *L)
     return 0;
 }
 
+/* Calls settle with the core at 1 and what is at the top instead of the first job's results. */
+static int call_settle(lua_State *L, struct mf_pool_core *core)
+{
+    lua_pushcfunction(L, settle);
+    lua_pushvalue(L, 1);
+    lua_rotate(L, -3, 2);
+    core->settling = true;
+    int status = lua_pcall(L, 2, 0, 0);
+    core->settling = false;
+    return status;
+}
+
+/* Decoding may run Lua code, which is not to settle the job that is being settled. */
 void mf__batch_settle(lua_State *L, struct mf_pool_core *core)
 {
+    if (core->settling)
+        luaL_error(L, "a result of the pool is being read: the code that does so cannot wait for "
+                      "another");
     while (!core->ready && mf__batch_next_finished(core)) {
-        lua_pushcfunction(L, settle);
-        lua_pushvalue(L, 1);
         lua_pushnil(L);
-        int status = lua_pcall(L, 2, 0, 0);
+        int status = call_settle(L, core);
         if (status == LUA_OK)
             continue;
         if (!mf__codec_no_memory(L, status))
             lua_error(L); /* a signal's hook, which is for the caller; the job waits */
         const char *text = luaL_tolstring(L, -1, NULL);
-        lua_pushcfunction(L, settle);
-        lua_pushvalue(L, 1);
         mf__lua_push_error(L, "limit", "the result cannot be read: %s", text);
-        lua_call(L, 2, 0);
+        if (call_settle(L, core) != LUA_OK)
+            lua_error(L);
         lua_pop(L, 2);
     }
 }
@@ -228,8 +241,10 @@ int mf__batch_push_ready(lua_State *L, const struct mf_pool_core *core)
 int mf__batch_drop(lua_State *L)
 {
     struct mf_pool_core *core = mf__pool_core(L);
-    if (core->ready)
+    if (core->ready) {
         unlist(L, 1, core->ready);
+        core->taken++;
+    }
     core->ready = NULL;
     return 0;
 }

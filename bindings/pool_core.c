@@ -134,17 +134,22 @@ static int core_gc(lua_State *L)
 
 /* core:poll(timeout) -> the owner of a batch that is ready (the same until core:drop), how many of
  * its items failed, the first error object, and the numbers of its items, first and last; or nil,
- * message, code: "timeout", or "empty" when nothing is pending. timeout nil: for ever. */
+ * message, code: "timeout", "empty" when nothing is pending, or "interrupted" when code that ran
+ * meanwhile (a hook, a task of a pool without processes) has taken another. timeout nil: for ever.
+ */
 static int core_poll(lua_State *L)
 {
     struct mf_pool_core *core = mf__pool_core(L);
     int64_t deadline = mf__lua_deadline(L, 2, NULL), until;
+    uint32_t taken = core->taken;
     int rc = 0;
     bool again;
     do {
         mf__batch_settle(L, core);
         if (core->ready)
             return mf__batch_push_ready(L, core);
+        if (core->taken != taken)
+            return mf__lua_fail(L, MF_EINTR);
         until = mf__lua_slice(core->lua, deadline);
         rc = mf_pool_collect(core->pool, until);
         /* News that finish nothing (a worker was replaced, say) end a slice, not the wait. */

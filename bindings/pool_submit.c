@@ -22,8 +22,8 @@ enum {
     COUNT_AT,
     NUMBER_AT,
     CHUNK_AT,
-    BATCH_AT,
-    SENDING_AT
+    SENDING_AT,
+    BATCH_AT
 };
 
 /* --- functions ----------------------------------------------------------------------------------
@@ -207,39 +207,38 @@ static void cannot_submit(lua_State *L, struct mf_pool_core *core, int rc)
     lua_error(L);
 }
 
-/* How many jobs there will be that wait in `finished`, or may do so, with some more. Raises when
- * they are too many to be counted. */
-static uint32_t with_more(lua_State *L, struct mf_pool_core *core, lua_Integer jobs)
+/* How many jobs wait in `finished`, or may come to do so. */
+static uint64_t waiting(const struct mf_pool_core *core)
 {
-    lua_Integer now = (lua_Integer)core->finished_count + mf_pool_pending(core->pool);
-    if (jobs > INT32_MAX - now)
-        cannot_submit(L, core, MF_ELIMIT);
-    return (uint32_t)(now + jobs);
+    return (uint64_t)core->finished_count + mf_pool_pending(core->pool);
 }
 
-/* Room in `finished` for one more pending job. */
-static void reserve_finished(lua_State *L, struct mf_pool_core *core)
+/* Room in `finished` for one more pending job. 0 or MF_ENOMEM, MF_ELIMIT. */
+static int reserve_finished(struct mf_pool_core *core)
 {
-    uint32_t need = with_more(L, core, 1);
+    uint64_t need = waiting(core) + 1;
     if (need <= core->finished_max)
-        return;
+        return 0;
+    if (need > INT32_MAX)
+        return MF_ELIMIT;
     mf_job **list = realloc(core->finished, need * 2 * sizeof *list);
     if (!list)
-        mf__lua_raise(L, MF_ENOMEM, "submitting a task");
+        return MF_ENOMEM;
     core->finished = list;
-    core->finished_max = need * 2;
+    core->finished_max = (uint32_t)need * 2;
+    return 0;
 }
 
-/* Submits what begin_items and put_item have built as the batch's next job. */
-static void submit_job(lua_State *L, struct mf_pool_core *core, struct mf_stream_writer *w,
-                       struct mf_batch *b, uint32_t count, bool held)
+/* Submits what begin_items and put_item have built as the batch's next job. 0, or why it cannot.
+ */
+static int submit_job(lua_State *L, struct mf_pool_core *core, struct mf_stream_writer *w,
+                      struct mf_batch *b, uint32_t count, bool held)
 {
     const struct code *c = lua_touserdata(L, CODE_AT);
     struct sending *sending = w->user;
     struct mf_batch_job *place = &b->jobs[b->count];
     mf__stream_close_run(w);
     sending->items.used += (size_t)(w->at - w->base);
-    reserve_finished(L, core);
     const struct mf_submit s = {.code = c->code,
                                 .input = sending->items.data,
                                 .size = sending->items.used,
@@ -252,11 +251,14 @@ static void submit_job(lua_State *L, struct mf_pool_core *core, struct mf_stream
                                 .held = held,
                                 .user = place};
     *place = (struct mf_batch_job){.batch = b};
-    int rc = mf_pool_submit(core->pool, &s, &place->job);
+    int rc = reserve_finished(core);
+    if (rc == 0)
+        rc = mf_pool_submit(core->pool, &s, &place->job);
     if (rc < 0)
-        cannot_submit(L, core, rc);
+        return rc;
     b->count++;
     b->pending++;
+    return 0;
 }
 
 /* --- lists --------------------------------------------------------------------------------------
@@ -301,7 +303,10 @@ static void submit_chunk(lua_State *L, struct mf_pool_core *core, lua_Integer fi
         put_item(L, core, &w, -1, 1);
         lua_pop(L, 1);
     }
-    submit_job(L, core, &w, lua_touserdata(L, BATCH_AT), (uint32_t)(last - first + 1), true);
+    int rc =
+        submit_job(L, core, &w, lua_touserdata(L, BATCH_AT), (uint32_t)(last - first + 1), true);
+    if (rc < 0)
+        cannot_submit(L, core, rc);
 }
 
 #define AT_ONCE 64u /* items that are queued together: the first ones wait for the others */
@@ -321,7 +326,7 @@ static void release(lua_State *L, struct mf_pool_core *core, const struct mf_bat
     }
 }
 
-/* With the arguments of core:submit, the batch, and what it is sent with. An item that cannot be
+/* With the arguments of core:submit, what is sent with, and the batch. An item that cannot be
  * sent raises before anything is queued. */
 static int submit_list(lua_State *L)
 {
@@ -352,27 +357,25 @@ int mf__pool_submit(lua_State *L)
     lua_Integer count = luaL_checkinteger(L, COUNT_AT), chunk = luaL_checkinteger(L, CHUNK_AT);
     chunk = chunk < count ? chunk : count;
     lua_Integer jobs = (count - 1) / chunk + 1;
-    if (chunk > INT32_MAX)
+    if (chunk > INT32_MAX || jobs > INT32_MAX - (lua_Integer)waiting(core))
         cannot_submit(L, core, MF_ELIMIT);
-    with_more(L, core, jobs);
     lua_settop(L, CHUNK_AT);
-    luaL_checkstack(L, SENDING_AT + 1, NULL);
+    luaL_checkstack(L, BATCH_AT + 1, NULL);
+    take_sending(L);
     struct mf_batch *b = mf__batch_new(L, OWNER_AT, OUT_AT, (uint32_t)jobs);
     b->chunk = (uint32_t)chunk;
     b->first = luaL_checkinteger(L, NUMBER_AT);
     b->last = b->first + count - 1;
     mf__batch_list(L, CORE_AT);
-    take_sending(L);
     lua_pushcfunction(L, submit_list);
-    for (int i = CORE_AT; i <= SENDING_AT; i++)
+    for (int i = CORE_AT; i <= BATCH_AT; i++)
         lua_pushvalue(L, i);
-    if (lua_pcall(L, SENDING_AT, 0, 0) != LUA_OK) {
-        mf__batch_give_up(L, core, b);
-        return lua_error(L);
-    }
+    int status = lua_pcall(L, BATCH_AT, 0, 0);
     keep_sending(L, SENDING_AT);
-    lua_settop(L, BATCH_AT);
-    return 1;
+    if (status == LUA_OK)
+        return 1;
+    mf__batch_give_up(L, core, b);
+    return lua_error(L);
 }
 
 /* core:submit_values(owner, out, code, flags, retries, timeout, ...) -> its batch: one item, these
@@ -392,7 +395,11 @@ int mf__pool_submit_values(lua_State *L)
     b->single = true;
     b->first = b->last = 1;
     mf__batch_list(L, CORE_AT);
-    submit_job(L, core, &w, b, 1, false);
+    int rc = submit_job(L, core, &w, b, 1, false);
     keep_sending(L, last + 1);
-    return 1;
+    if (rc == 0)
+        return 1;
+    mf__batch_give_up(L, core, b);
+    cannot_submit(L, core, rc);
+    return 0;
 }

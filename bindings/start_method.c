@@ -138,7 +138,7 @@ static void make_zygote(lua_State *L, mf_lua *lua, int list)
     char text[1000] = "";
     int rc;
     do {
-        if (!lua->rt->zygote) /* else it is half-made */
+        if (!mf__zygote_is_there(lua->rt)) /* else it is half-made */
             set_up_for(L, lua, list);
         rc = open_zygote(lua, text, sizeof text);
     } while (goes_on(L, lua, rc));

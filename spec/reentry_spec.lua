@@ -85,6 +85,115 @@ describe("while the items of a call are read, the pool", function()
     end)
 end)
 
+describe("what waits for a pool", function()
+    -- Leaves a callback behind that runs in the next call which waits: f.
+    local function leave_callback(pool, f)
+        local function one() return 1 end
+        local ok, err = pcall(function()
+            pool:apply_async(one, {}, { callback = function()
+                pool:apply_async(one, {}, { callback = function() error "first" end }):wait()
+                pool:apply_async(one, {}, { callback = f }):wait()
+            end }):get()
+        end)
+        assert.is_false(ok)
+        assert.matches("first", err)
+    end
+
+    -- A task that goes on until q has something.
+    local function submit_long(pool, q)
+        return pool:submit(function() return q:get() end)
+    end
+
+    it("goes on when a callback has waited for all there was", function()
+        local pool = mp.Pool(1)
+        local last
+        leave_callback(pool, function() last:get() end)
+        last = pool:submit(math.abs, -3)
+        pool:close()
+        assert.is_true(pool:join())
+        assert.same({}, pool:pids())
+        assert.equal(3, last:get())
+    end)
+
+    it("finds what a callback has brought, though other tasks go on", function()
+        local pool <close> = mp.Pool(2)
+        local q, short = mp.Queue(), nil
+        leave_callback(pool, function() short:wait() end)
+        local long = submit_long(pool, q)
+        short = pool:submit(math.abs, -7)
+        assert.equal(7, short:get(100))
+        assert.same({ 1, 8 }, { (pool:imap(math.abs, { -8 })):next(100) })
+        q:put "over"
+        assert.equal("over", long:get())
+    end)
+
+    it("finds what came while its items were read, though other tasks go on", function()
+        local pool <close> = mp.Pool(2)
+        local q, n = mp.Queue(), 0
+        local long, it = submit_long(pool, q), nil
+        it = pool:imap(math.abs, function()
+            n = n + 1
+            if n == 1 then
+                return -7
+            end
+            repeat
+                pool:apply(math.abs, { 0 })
+            until it.out[1]
+        end)
+        assert.same({ 1, 7 }, { it:next(100) })
+        q:put "over"
+        assert.equal("over", long:get())
+    end)
+
+    it("is not the code that reads a result", function()
+        package.preload["spec.reentry_boxes"] = function()
+            local Box = { before = function() end }
+            Box.__index = Box
+            Box.__mf_encode = function(box) return "spec.reentry_boxes", box.value end
+            Box.__mf_decode = function(value)
+                Box.before()
+                return setmetatable({ value = value }, Box)
+            end
+            return Box
+        end
+        local pool <close> = mp.Pool(1)
+        local refused = 0
+        require "spec.reentry_boxes".before = function()
+            local ok, err = pcall(pool.apply, pool, math.abs, { -1 })
+            assert(not ok and err:find "a result of the pool is being read", err)
+            refused = refused + 1
+        end
+        local boxes = pool:map(function(i)
+            return setmetatable({ value = i }, require "spec.reentry_boxes")
+        end, { 1, 2, 3, 4 }, { chunksize = 1 })
+        for i = 1, 4 do
+            assert.equal(i, boxes[i].value)
+        end
+        assert.equal(4, refused)
+        require "spec.reentry_boxes".before = nil -- it holds the pool
+    end)
+
+    it("lets go of a call that was refused", function()
+        local pool = mp.Pool(1)
+        local kept = setmetatable({}, { __mode = "k" })
+        do
+            local upvalue = {}
+            kept[upvalue] = true
+            package.preload["spec.reentry_ends"] = function() return {} end
+            local ends = setmetatable({}, { __mf_encode = function()
+                pool:terminate()
+                return "spec.reentry_ends", 1
+            end })
+            local ok = pcall(pool.apply_async, pool, math.abs, { ends },
+                { callback = function() return upvalue end })
+            assert.is_false(ok)
+        end
+        collectgarbage()
+        collectgarbage()
+        assert.is_nil(next(kept))
+    end)
+end)
+
 describe("a pool without processes", function()
     -- The task is sent to itself, and finds these by their names.
     package.preload["spec.reentry_shared"] = function() return {} end

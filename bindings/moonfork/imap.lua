@@ -134,12 +134,16 @@ end
 --- and raises kind "timeout". Raises the error of an item that failed; the next call goes on.
 function Imap:next(timeout)
    local deadline = internal.deadline(timeout, 1, "next")
+   self.pool:_run_callbacks()
    while true do
       local index = next_index(self)
+      if not index then
+         feed(self)
+         index = next_index(self) -- the source may have waited on the pool
+      end
       if index then
          return deliver(self, index)
       end
-      feed(self)
       if self.taken == self.given and self.over then
          local wrong = self.wrong
          self.wrong = false

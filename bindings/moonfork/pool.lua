@@ -299,7 +299,8 @@ function Pool:_later(callback, result)
 end
 
 --- Runs what callbacks have come due; not from inside another. An error in one leaves those behind
---- it to the next call on the pool.
+--- it to the next call that waits on the pool, which begins with this: before it looks at what it
+--- waits for, as they may do so too.
 function Pool:_run_callbacks()
    if self.calling or not self.callbacks[1] then
       return
@@ -317,9 +318,10 @@ function Pool:_run_callbacks()
 end
 
 --- Hands one batch that is ready to its owner, waiting at most `timeout` seconds for it. False
---- after a timeout, or when nothing is pending. When this raises the batch is ready still.
+--- after a timeout, or when nothing is pending. True also when code that ran meanwhile (a hook, say) has
+--- handed one over: what the caller waits for may be there. When this raises the batch is ready
+--- still.
 function Pool:_turn(timeout)
-   self:_run_callbacks()
    local owner, failed, err, first, last = self.core:poll(timeout)
    if not owner then
       return err ~= "timeout" and err ~= "empty"
@@ -364,8 +366,9 @@ function Pool:join(timeout)
    if state_of(self) == "open" then
       error("the pool is open: close() or terminate() it before join()", 2)
    end
-   self.core:close() -- what iterators have not read by now would have no end
    local deadline = internal.deadline(timeout, 1, "join")
+   self:_run_callbacks()
+   self.core:close() -- what iterators have not read by now would have no end
    repeat
       local _, pending = self.core:state()
       if pending > 0 and not self:_turn(internal.left(deadline)) then

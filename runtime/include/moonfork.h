@@ -147,9 +147,9 @@ void mf_process_exit(mf_runtime *rt, int status) __attribute__((noreturn));
  * memory. In it `prepare` (may be NULL) runs first; what it makes, all children have. It gives 0,
  * or -1 with its reason in text. Blocks until that is done. 0; MF_EZYGOTE with the reason in text:
  * prepare has failed, or has left files open or threads running, or the kernel cannot do it;
- * MF_ENOMEM, MF_ESYS, MF_EFORKED. MF_EINTR: prepare goes on meanwhile; call again, which waits for
- * the rest of it whatever it is given, or end it by mf_zygote_close. Until it is done children are
- * forked. */
+ * MF_ENOMEM, MF_ESYS, MF_EFORKED. MF_EINTR: prepare goes on meanwhile; call again with the same,
+ * which waits for the rest of it (or begins anew where the program has closed its descriptors), or
+ * end it by mf_zygote_close. Until it is done children are forked. */
 int mf_zygote_open(mf_runtime *rt, int (*prepare)(void *arg, char *text, size_t room), void *arg,
                    char *text, size_t room);
 

@@ -213,8 +213,7 @@ static int await(mf_runtime *rt, char *text, size_t room)
     return n >= 0 ? MF_EZYGOTE : MF_ESYS;
 }
 
-/* The zygote, or NULL. One whose socket the program has closed has ended by that. */
-static struct mf_zygote *zygote_of(mf_runtime *rt)
+bool mf__zygote_is_there(mf_runtime *rt)
 {
     if (rt->zygote && !mf__file_is_open(&rt->zygote->socket))
         mf_zygote_close(rt);
@@ -227,7 +226,7 @@ int mf_zygote_open(mf_runtime *rt, int (*prepare)(void *arg, char *text, size_t 
     int rc = 0;
     if (mf__alive(rt) < 0)
         return MF_EFORKED;
-    if (!zygote_of(rt))
+    if (!mf__zygote_is_there(rt))
         rc = begin(rt, prepare, arg);
     return rc < 0 || rt->zygote->is_ready ? rc : await(rt, text, room);
 }
@@ -396,7 +395,7 @@ static bool is_fit(const struct mf_zygote *z, const struct mf_start *start)
 
 pid_t mf__zygote_fork(mf_runtime *rt, const struct mf_start *start, uint32_t slot, uint64_t taken)
 {
-    struct mf_zygote *z = zygote_of(rt);
+    struct mf_zygote *z = mf__zygote_is_there(rt) ? rt->zygote : NULL;
     if (!z || !z->is_ready || !is_fit(z, start))
         return 0;
     struct mf_zygote_request *r = &z->request;

@@ -32,6 +32,9 @@ int mf_zygote_open(mf_runtime *rt, int (*prepare)(void *arg, char *text, size_t 
                    char *text, size_t room);
 void mf_zygote_close(mf_runtime *rt);
 
+/* Is there one, ready or half-made? One whose socket the program has closed has ended by that. */
+bool mf__zygote_is_there(mf_runtime *rt);
+
 /* In a child that was forked: the zygote is its parent's. */
 void mf__zygote_forget(mf_runtime *rt);
 
