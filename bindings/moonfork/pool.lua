@@ -318,9 +318,9 @@ function Pool:_run_callbacks()
 end
 
 --- Hands one batch that is ready to its owner, waiting at most `timeout` seconds for it. False
---- after a timeout, or when nothing is pending. True also when code that ran meanwhile (a hook, say) has
---- handed one over: what the caller waits for may be there. When this raises the batch is ready
---- still.
+--- after a timeout, or when nothing is pending. True also when code that ran meanwhile (a hook)
+--- has handed one over: what the caller waits for may be there. When this raises the batch is
+--- ready still.
 function Pool:_turn(timeout)
    local owner, failed, err, first, last = self.core:poll(timeout)
    if not owner then
