@@ -14,10 +14,13 @@
 #include <string.h>
 #include <unistd.h>
 
-#define PATIENCE (200 * MF_MSEC) /* for a process that was sent SIGSTOP, on a busy machine */
+/* For a process that was sent SIGSTOP. One that runs, or waits for a processor, will stand still;
+ * one that is in vfork() hears nothing until that is over. */
+#define PATIENCE_RUNNING (2 * MF_SECOND)
+#define PATIENCE (200 * MF_MSEC)
 
-/* Can it start nothing now: stopped, or ended? */
-static bool stands_still(pid_t pid)
+/* The letter of its state; X when there is none. */
+static char state_of(pid_t pid)
 {
     char path[32], stat[512];
     snprintf(path, sizeof path, "/proc/%d/stat", (int)pid);
@@ -26,14 +29,17 @@ static bool stands_still(pid_t pid)
     if (fd >= 0)
         close(fd);
     stat[n > 0 ? n : 0] = 0;
-    const char *name_end = strrchr(stat, ')'); /* then a space, and the letter of the state */
-    return !name_end || strchr("TtZX", name_end[2]);
+    const char *name_end = strrchr(stat, ')'); /* then a space, and the letter */
+    return name_end && name_end[1] && name_end[2] ? name_end[2] : 'X';
 }
 
+/* Until it can start nothing: it is stopped, or has ended. */
 static void wait_until_it_stands(pid_t pid)
 {
-    int64_t deadline = mf__now() + PATIENCE;
-    while (!stands_still(pid) && mf__now() < deadline)
+    int64_t begin = mf__now();
+    char state;
+    while (!strchr("TtZX", state = state_of(pid)) &&
+           mf__now() - begin < (state == 'R' ? PATIENCE_RUNNING : PATIENCE))
         sched_yield();
 }
 

@@ -24,8 +24,8 @@ struct mf_descendants {
 };
 
 /* Notes all descendants of a process that is alive and that was sent SIGSTOP, as soon as it stands
- * still (200 ms are waited for that); those beyond the most are passed over. A process without
- * children costs two looks into /proc. proc(5): /proc/pid/task/tid/children. */
+ * still (200 ms are waited for that, and 2 s while it runs); those beyond the most are passed over.
+ * A process without children costs two looks into /proc. proc(5): /proc/pid/task/tid/children. */
 void mf__descendants_note(struct mf_descendants *d, pid_t pid);
 
 /* Forgets those that were noted when there were `from` already. */
