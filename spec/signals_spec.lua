@@ -427,9 +427,13 @@ describe("a program that a task has started ends", function()
                 audit.eventually(function()
                     return not runs_a_program(pid)
                 end, 2 * run.second + 1)
-                for _, member in ipairs(run.session(pid)) do
-                    probe.kill(member, KILL)
-                end
+                audit.eventually(function() -- one may be about to start another
+                    local members = run.session(pid)
+                    for _, member in ipairs(members) do
+                        probe.kill(member, KILL)
+                    end
+                    return #members == 0
+                end, run.second + 1)
                 finish()
             end)
         end
