@@ -129,7 +129,10 @@ int mf_pool_release(mf_pool *pool, mf_job *const *jobs, uint32_t n)
 
 void mf__pool_requeue(mf_pool *pool, mf_job *job)
 {
-    atomic_store(&job->task->state, MF_TASK_QUEUED);
+    struct mf_task *t = job->task;
+    /* Nobody is at an item any more: a worker that dies before it begins one has cost none. */
+    atomic_store(&t->begun, atomic_load(&t->done));
+    atomic_store(&t->state, MF_TASK_QUEUED);
     MF_CRASH("pool.requeue.queued");
     if (mf__worker_tell(pool->rt, pool->tasks, job->word) < 0)
         mf__job_finish(pool, job, MF_JOB_NOMEM);

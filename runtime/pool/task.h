@@ -8,7 +8,8 @@
  * code, in, count  creator, before it is queued          worker
  * state            creator: QUEUED, CANCELLED;           both
  *                  worker: QUEUED -> RUNNING -> DONE
- * begun, started   worker, before each item              creator
+ * begun, started   worker, before each item;             creator
+ *                  begun: creator, between runs
  * done             worker, after each item: THE COMMIT   creator
  * out, keepers     worker, before done covers it         creator, up to done
  * attempt...       creator, between runs                 creator

@@ -9,7 +9,7 @@
 
 /* The input is an array of numbers. An item's result is its square, 8 bytes in the output. What a
  * number beyond these does with its worker: */
-enum { DIE = 1000001, LOOP, EXIT_3, DIE_ONCE };
+enum { DIE = 1000001, LOOP, EXIT_3, DIE_ONCE, DIE_ONCE_AND_BEFORE };
 
 static mf_runtime *rt;
 static mf_code *code;
@@ -24,9 +24,13 @@ static void run(void *ctx, struct mf_task *t)
     for (uint32_t i = atomic_load(&t->done); i < t->count; i++) {
         int64_t x, square;
         memcpy(&x, t->in_bytes + i * sizeof x, sizeof x);
+        if (x == DIE_ONCE_AND_BEFORE && mf_queue_size(seen) == 1) {
+            mf_queue_put(ctx, seen, &x, sizeof x, NULL, 0, MF_FOREVER);
+            raise(SIGKILL);
+        }
         mf__task_begin_item(t);
         mf_queue_put(ctx, seen, &x, sizeof x, NULL, 0, MF_FOREVER);
-        if (x == DIE || (x == DIE_ONCE && t->attempt == 0))
+        if (x == DIE || (x >= DIE_ONCE && t->attempt == 0))
             raise(SIGKILL);
         if (x == EXIT_3)
             mf_process_exit(ctx, 3);
@@ -197,6 +201,19 @@ static void an_item_is_tried_again_as_often_as_asked(void)
     mf_pool_free(pool);
 }
 
+static void a_worker_that_dies_before_it_begins_an_item_costs_no_try(void)
+{
+    const int64_t items[] = {DIE_ONCE_AND_BEFORE, 2};
+    mf_pool *pool = open_pool(1, 0);
+    mf_job *job = submit(pool, items, 2, 1, 0);
+    collect(pool, 1);
+    CHECK(!is_failed(job, 0) && !is_failed(job, 1));
+    check_results(job, items);
+    CHECK(times_seen(DIE_ONCE_AND_BEFORE) == 3);
+    mf_job_free(pool, job);
+    mf_pool_free(pool);
+}
+
 static void an_item_over_its_time_fails_alone(void)
 {
     const int64_t items[] = {1, LOOP, 3};
@@ -343,6 +360,7 @@ int main(void)
     RUN(results_come_in_the_order_of_the_items);
     RUN(an_item_that_kills_its_worker_fails_alone);
     RUN(an_item_is_tried_again_as_often_as_asked);
+    RUN(a_worker_that_dies_before_it_begins_an_item_costs_no_try);
     RUN(an_item_over_its_time_fails_alone);
     RUN(a_worker_that_exits_in_a_task_is_told_apart_from_one_that_is_killed);
     RUN(workers_are_replaced_after_max_tasks);
