@@ -13,6 +13,7 @@
  * segment.next         producer, before tail        end[0].lock       consumers
  * capacity             at birth                     constant          all
  * known (<= tail)      consumer, from tail          end[1].lock       consumers
+ * wanted               the only consumer; to 0 all  -                 producers
  * closed               anyone, 0 -> 1               end[0].lock       all
  * lost                 who settles a death          end[1].lock       all
  *
@@ -72,6 +73,15 @@ void mf__queue_delivered(mf_runtime *rt);
 /* Sleeps until the queue is not empty, or closed, and takes nothing. 0, MF_EEMPTY (deadline 0),
  * MF_ETIMEOUT, MF_EINTR. Another consumer may be faster. */
 int mf_queue_wait(mf_runtime *rt, mf_queue *q, int64_t deadline);
+
+/* For the only consumer of a queue: sleeps until there are n messages, or an urgent one, and
+ * takes nothing. Puts that leave it asleep make no system call. 0 (also when it is closed, or has
+ * some already), MF_ETIMEOUT, MF_EINTR, MF_EFORKED. */
+int mf__queue_gather(mf_runtime *rt, mf_queue *q, uint64_t n, int64_t deadline);
+
+/* Puts a message of 8 bytes that is not to be gathered with what follows: the consumer wakes.
+ * Errors of mf_queue_put. */
+int mf__queue_put_urgent(mf_runtime *rt, mf_queue *q, uint64_t word);
 
 /* As mf__queue_get for a queue of 8-byte items that stand for tasks: the item is in self->task
  * before it leaves the queue, so that who settles this process's death finds it there or in the

@@ -18,7 +18,8 @@ struct body {
     _Atomic uint32_t closed;
     uint32_t spare;
     struct mf_wait not_empty, not_full;
-    _Atomic uint64_t lost; /* count << 32 | tag of the victim counted last */
+    _Atomic uint64_t lost;   /* count << 32 | tag of the victim counted last */
+    _Atomic uint64_t wanted; /* no wake for a put that leaves the tail below; 0: for each */
     /* The tail as a consumer saw it last, on a line that producers do not write: while there is a
      * backlog, consumers leave the producers' line alone. */
     _Alignas(64) _Atomic uint64_t known;

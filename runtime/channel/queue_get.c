@@ -191,6 +191,32 @@ int mf_queue_wait(mf_runtime *rt, mf_queue *q, int64_t deadline)
     return rc;
 }
 
+/* A condition of wait.h. */
+static bool has_what_is_wanted(const void *arg)
+{
+    const mf_queue *q = arg;
+    uint64_t wanted = atomic_load(&body(q)->wanted), now = tail(q);
+    return (wanted ? now >= wanted : now != head(q)) || mf_queue_is_closed(q);
+}
+
+int mf__queue_gather(mf_runtime *rt, mf_queue *q, uint64_t n, int64_t deadline)
+{
+    struct body *b = body(q);
+    int rc = 0;
+    if (mf__alive(rt) < 0)
+        return MF_EFORKED;
+    begin(rt, q, GET);
+    /* First said, then looked: a message is seen here, or its producer sees what is wanted. */
+    atomic_store(&b->wanted, head(q) + n);
+    MF_CRASH("queue.gather.said");
+    if (!has_some_or_is_closed(q) && !mf__spin(rt, &q->end[PUT].at, head(q)))
+        rc = mf__wait_until(rt, &b->not_empty, has_what_is_wanted, q, deadline);
+    atomic_store(&b->wanted, 0);
+    MF_CRASH("queue.gather.over");
+    end(rt);
+    return rc;
+}
+
 void mf__queue_delivered(mf_runtime *rt)
 {
     mf__note(&rt->self->got, 0);

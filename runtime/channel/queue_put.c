@@ -43,6 +43,7 @@ struct parcel {
     struct mf_block *block;
     size_t size;
     uint32_t handles;
+    bool urgent;
 };
 
 /* What a put says to its caller alone: the bytes do not fit here. */
@@ -91,6 +92,19 @@ static int put_locked(mf_runtime *rt, mf_queue *q, const struct parcel *p)
     return 0;
 }
 
+/* Wakes consumers for n messages that were put; not the one that waits for more, unless they are
+ * urgent. */
+static void wake_consumers(mf_queue *q, int n, bool urgent)
+{
+    uint64_t wanted = atomic_load(&body(q)->wanted);
+    if (wanted && urgent)
+        atomic_store(&body(q)->wanted, 0);
+    else if (wanted && tail(q) < wanted)
+        return;
+    MF_CRASH("queue.put.enough");
+    mf__wait_wake_some(&body(q)->not_empty, n);
+}
+
 static int try_put(mf_runtime *rt, mf_queue *q, const struct parcel *p, int64_t deadline)
 {
     int rc = lock(rt, q, PUT, deadline);
@@ -100,7 +114,7 @@ static int try_put(mf_runtime *rt, mf_queue *q, const struct parcel *p, int64_t 
         MF_CRASH("queue.put.unlocked");
     }
     if (rc == 0)
-        mf__wait_wake(&body(q)->not_empty);
+        wake_consumers(q, 1, p->urgent);
     else if (rc != MF_EFULL)
         mf__wait_wake(&body(q)->not_full); /* the wake that this may have taken goes on */
     return rc;
@@ -155,6 +169,12 @@ int mf_queue_put(mf_runtime *rt, mf_queue *q, const void *data, size_t size,
     return rc;
 }
 
+int mf__queue_put_urgent(mf_runtime *rt, mf_queue *q, uint64_t word)
+{
+    return put(rt, q, &(struct parcel){.data = &word, .size = sizeof word, .urgent = true},
+               MF_FOREVER);
+}
+
 /* --- many words at once -------------------------------------------------------------------------
  */
 
@@ -202,7 +222,7 @@ int mf__queue_put_words(mf_runtime *rt, mf_queue *q, const uint64_t *words, uint
         if (rc < 0)
             break;
         *ret_put += (uint32_t)rc;
-        mf__wait_wake_some(&body(q)->not_empty, rc);
+        wake_consumers(q, rc, false);
     }
     end(rt);
     return rc < 0 ? rc : 0;

@@ -86,6 +86,7 @@ int mf__queue_settle(mf_runtime *rt, mf_queue *q, struct mf_slot *dead, int64_t 
         count_lost(rt, q, dead);
     unlock(q, GET);
     MF_CRASH("queue.settle.visited");
+    atomic_store(&body(q)->wanted, 0); /* by the dead, or it was about to wake somebody */
     mf__wait_wake_all(&body(q)->not_empty);
     mf__wait_wake_all(&body(q)->not_full);
     return 0;

@@ -72,13 +72,29 @@ bool mf__pool_drain(mf_pool *pool)
     }
 }
 
+#define GATHER (5 * MF_MSEC)
+
+/* Sleeps for half of the news that are to come, but not for long: to wake for each would cost a
+ * worker the processor each time. */
+static int gather(mf_pool *pool, int64_t deadline)
+{
+    int64_t soon = mf__now() + GATHER;
+    if (pool->pending < 4)
+        return 0;
+    return mf__queue_gather(pool->rt, pool->news, pool->pending / 2,
+                            soon < deadline ? soon : deadline);
+}
+
 /* Sleeps for news, or until a worker has to be looked after. */
-static int wait_for_news(mf_pool *pool, int64_t deadline)
+static int wait_for_news(mf_pool *pool, bool many, int64_t deadline)
 {
     struct mf_message m;
     int64_t limit = pool->timed ? mf__crew_next_limit(pool) : MF_FOREVER;
+    int64_t until = limit < deadline ? limit : deadline;
     pool->collecting = true;
-    int rc = mf__queue_get(pool->rt, pool->news, &m, limit < deadline ? limit : deadline);
+    int rc = many ? gather(pool, until) : 0;
+    if (rc == 0 || rc == MF_ETIMEOUT)
+        rc = mf__queue_get(pool->rt, pool->news, &m, until);
     pool->collecting = false;
     if (rc == 0)
         hear(pool, &m);
@@ -121,7 +137,7 @@ static int work_here(mf_pool *pool)
     return rc == MF_EEMPTY ? MF_ECLOSED : rc;
 }
 
-int mf_pool_collect(mf_pool *pool, int64_t deadline)
+int mf_pool_collect(mf_pool *pool, bool many, int64_t deadline)
 {
     if (mf__pool_drain(pool))
         return 0;
@@ -129,7 +145,7 @@ int mf_pool_collect(mf_pool *pool, int64_t deadline)
         return MF_ECLOSED;
     if (pool->options.processes == 0)
         return work_here(pool);
-    int rc = wait_for_news(pool, deadline);
+    int rc = wait_for_news(pool, many, deadline);
     if (rc == 0)
         mf__pool_drain(pool);
     return rc;

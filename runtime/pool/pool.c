@@ -124,7 +124,7 @@ int mf_pool_join(mf_pool *pool, int64_t deadline)
         return MF_EINVAL;
     int rc = 0;
     while (pool->state == MF_POOL_CLOSED && pool->pending && rc == 0)
-        rc = mf_pool_collect(pool, deadline);
+        rc = mf_pool_collect(pool, true, deadline);
     if (pool->state == MF_POOL_BROKEN)
         mf__crew_end(pool, 0.2);
     return rc < 0 && rc != MF_ECLOSED ? rc : mf__crew_join(pool, deadline);

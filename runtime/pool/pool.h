@@ -106,9 +106,10 @@ int mf_pool_submit(mf_pool *pool, const struct mf_submit *submit, mf_job **ret_j
  * mf_pool_submit; some of them are still held then, the last ones. */
 int mf_pool_release(mf_pool *pool, mf_job *const *jobs, uint32_t n);
 
-/* Takes what there is of news, and waits for some (any) until the deadline when there is none. 0,
- * MF_ETIMEOUT, MF_EINTR. MF_ECLOSED: no job is pending, none will finish. */
-int mf_pool_collect(mf_pool *pool, int64_t deadline);
+/* Takes what there is of news, and waits for some until the deadline when there is none: for any,
+ * or (many) for some milliseconds longer, so that several come at once. 0, MF_ETIMEOUT, MF_EINTR.
+ * MF_ECLOSED: no job is pending, none will finish. */
+int mf_pool_collect(mf_pool *pool, bool many, int64_t deadline);
 
 /* No more submits; the workers end when all is done. */
 void mf_pool_close(mf_pool *pool);

@@ -8,6 +8,8 @@
 
 int mf__worker_tell(mf_runtime *rt, mf_queue *news, uint64_t word)
 {
+    if ((word & MF_NEWS_KIND) != MF_NEWS_DONE)
+        return mf__queue_put_urgent(rt, news, word);
     return mf_queue_put(rt, news, &word, sizeof word, NULL, 0, MF_FOREVER);
 }
 

@@ -43,7 +43,8 @@ int mf__worker_take(mf_runtime *rt, const struct mf_worker *w, uint64_t *ret_wor
  * copy of the process that the task has forked; or why it could not be reported. */
 int mf__worker_run(mf_runtime *rt, const struct mf_worker *w, uint64_t word);
 
-/* Tells the creator one word. 0 or an error of mf_queue_put. */
+/* Tells the creator one word: at once, but for MF_NEWS_DONE, which it may gather. 0 or an error of
+ * mf_queue_put. */
 int mf__worker_tell(mf_runtime *rt, mf_queue *news, uint64_t word);
 
 /* For run: an item is about to be run, and was run (its result is written). The second is the

@@ -269,7 +269,7 @@ static void use_pool(struct fuzz_family *f, struct input *in)
         *word = pick_value(f, in, *word);
     }
     for (int i = 0; i < 4; i++)
-        check_code(mf_pool_collect(pool, 0));
+        check_code(mf_pool_collect(pool, false, 0));
     for (int i = 0; i < 2; i++)
         mf_job_free(pool, jobs[i]);
     mf_pool_free(pool);

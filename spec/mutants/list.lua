@@ -21,7 +21,7 @@ local decode, codec_stream = "bindings/codec/decode.c", "bindings/codec/stream.c
 
 return {
     { file = put, what = "put wakes nobody",
-      old = "        mf__wait_wake(&body(q)->not_empty);\n    else if",
+      old = "        wake_consumers(q, 1, p->urgent);\n    else if",
       new = "        (void)0;\n    else if" },
     { file = get, what = "get wakes nobody",
       old = "if ((rc == 0 || rc == MF_ECORRUPT) && body(q)->capacity)", new = "if (0)" },
@@ -56,6 +56,11 @@ return {
     { file = get, what = "waiting for a message keeps the wake",
       old = "    mf__wait_wake(w); /* the wake that this took goes on to a consumer "
           .. "*/\n", new = "" },
+    { file = repair, what = "what a dead consumer wanted is waited for",
+      old = "    atomic_store(&body(q)->wanted, 0); /* by the dead, or it was about to wake "
+          .. "somebody */\n", new = "" },
+    { file = put, what = "an urgent message is gathered",
+      old = "    if (wanted && urgent)\n", new = "    if (0)\n" },
 
     { file = mutex, what = "a repaired mutex is not declared so",
       old = "    pthread_mutex_consistent(&x->m);\n", new = "" },

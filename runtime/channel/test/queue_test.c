@@ -219,6 +219,24 @@ static void an_unbounded_queue_ends_at_the_budget_and_recovers(void)
     close_queue();
 }
 
+static void gathering_takes_nothing_and_leaves_an_ordinary_queue(void)
+{
+    uint64_t n;
+    open_queue(0);
+    CHECK(mf__queue_gather(rt, q, 3, mf__deadline(0.01)) == MF_ETIMEOUT);
+    CHECK(put_number(1, 0) == 0);
+    CHECK(mf__queue_gather(rt, q, 3, MF_FOREVER) == 0);
+    check_stats(1, 0, 1);
+    CHECK(get_number(&n, 0) == 0 && n == 1);
+    CHECK(mf__queue_put_urgent(rt, q, 2) == 0);
+    CHECK(mf__queue_gather(rt, q, 3, MF_FOREVER) == 0);
+    CHECK(get_number(&n, 0) == 0 && n == 2);
+    mf_queue_close(rt, q);
+    CHECK(mf__queue_gather(rt, q, 3, MF_FOREVER) == 0);
+    CHECK(mf__queue_put_urgent(rt, q, 3) == MF_ECLOSED);
+    close_queue();
+}
+
 static void tasks_are_in_the_slot_when_they_leave_the_queue(void)
 {
     uint64_t task = 0;
@@ -243,6 +261,7 @@ int main(void)
     RUN(a_message_of_no_bytes_needs_no_address);
     RUN(a_message_too_large_is_refused_and_nothing_is_put);
     RUN(an_unbounded_queue_ends_at_the_budget_and_recovers);
+    RUN(gathering_takes_nothing_and_leaves_an_ordinary_queue);
     RUN(tasks_are_in_the_slot_when_they_leave_the_queue);
     return 0;
 }

@@ -114,7 +114,7 @@ static bool every_call_tells(void)
     CHECK(mf_pool_new(rt, &pool_options, &pool2) == MF_EFORKED);
     CHECK(mf_code_new(rt, 2, "", 0, NULL, 0, &code2) == MF_EFORKED);
     CHECK(mf_pool_release(pool, &job, 1) == MF_EFORKED);
-    CHECK(mf_pool_collect(pool, MF_FOREVER) == MF_EFORKED);
+    CHECK(mf_pool_collect(pool, false, MF_FOREVER) == MF_EFORKED);
     return true;
 }
 

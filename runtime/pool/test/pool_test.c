@@ -106,7 +106,7 @@ static mf_job *submit(mf_pool *pool, const int64_t *items, uint32_t n, uint32_t 
 static void collect(mf_pool *pool, int n)
 {
     while (finished < n)
-        CHECK(mf_pool_collect(pool, mf__deadline(20)) == 0);
+        CHECK(mf_pool_collect(pool, false, mf__deadline(20)) == 0);
 }
 
 static bool is_failed(const mf_job *job, uint32_t item)
@@ -165,7 +165,7 @@ static void results_come_in_the_order_of_the_items(void)
         check_results(jobs[j], items);
         mf_job_free(pool, jobs[j]);
     }
-    CHECK(mf_pool_collect(pool, 0) == MF_ECLOSED);
+    CHECK(mf_pool_collect(pool, false, 0) == MF_ECLOSED);
     CHECK(times_seen(7) == 10);
     mf_pool_free(pool);
 }

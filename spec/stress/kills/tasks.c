@@ -220,7 +220,7 @@ bool crew_turn(mf_runtime *rt, struct crew *c, bool enough, int64_t deadline)
             *job = submit(c);
         some |= *job != NULL;
     }
-    int rc = mf_pool_collect(c->pool, deadline);
+    int rc = mf_pool_collect(c->pool, true, deadline);
     if (rc < 0 && rc != MF_ETIMEOUT && rc != MF_ECLOSED)
         wrong("collect says '%s'", mf_error_name(rc));
     return some;

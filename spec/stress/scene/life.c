@@ -274,7 +274,7 @@ static void create(struct scene *s)
     for (int i = 0; i < 2; i++)
         mf_pool_submit(pool, &submit, &job[i]);
     while (mf_job_state(job[0]) == MF_JOB_PENDING || mf_job_state(job[1]) == MF_JOB_PENDING)
-        mf_pool_collect(pool, MF_FOREVER);
+        mf_pool_collect(pool, true, MF_FOREVER);
     for (int i = 0; i < 2; i++)
         mf_job_free(pool, job[i]);
     mf_code_unref(s->rt, code);

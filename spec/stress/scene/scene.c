@@ -106,6 +106,14 @@ void scene_put_words(struct scene *s)
         finish_put(s, ids[i], 0);
 }
 
+void scene_put_urgent(struct scene *s, unsigned id)
+{
+    uint64_t word;
+    fill((uint8_t *)&word, sizeof word, id);
+    atomic_store(&s->page->begun[id], 1);
+    finish_put(s, id, mf__queue_put_urgent(s->rt, s->q, word));
+}
+
 void scene_put_handles(struct scene *s, unsigned id)
 {
     const uint64_t handles[] = {mf__object_handle(s->rt, s->inner),

@@ -109,6 +109,7 @@ bool is_asleep(pid_t pid);
 
 /* Puts message `id` into s->q. */
 void scene_put(struct scene *s, size_t size, unsigned id);
+void scene_put_urgent(struct scene *s, unsigned id); /* 8 bytes */
 void scene_put_handles(struct scene *s, unsigned id);
 void scene_put_words(struct scene *s); /* three, of a victim */
 unsigned next_id(struct scene *s);

@@ -27,6 +27,25 @@ static int take_one(mf_runtime *rt, void *arg)
     return 0;
 }
 
+static int gather(mf_runtime *rt, void *arg, unsigned n, unsigned takes)
+{
+    struct scene *s = doze(rt, arg);
+    mf__queue_gather(rt, s->q, n, MF_FOREVER);
+    while (takes--)
+        scene_get(s, MF_FOREVER);
+    return 0;
+}
+
+static int gather_three(mf_runtime *rt, void *arg)
+{
+    return gather(rt, arg, 3, 3);
+}
+
+static int gather_many(mf_runtime *rt, void *arg)
+{
+    return gather(rt, arg, 100, 1);
+}
+
 static int put_one(mf_runtime *rt, void *arg)
 {
     scene_put(doze(rt, arg), 20, FIRST_OF_PARTNER);
@@ -76,6 +95,16 @@ static void partner_takes(struct scene *s)
     start_partner(s, take_one);
 }
 
+static void partner_gathers(struct scene *s)
+{
+    start_partner(s, gather_three);
+}
+
+static void partner_gathers_many(struct scene *s)
+{
+    start_partner(s, gather_many);
+}
+
 static void partner_waits_for_the_lock(struct scene *s)
 {
     start_partner(s, hold_once);
@@ -103,6 +132,17 @@ static void look(struct scene *s)
 {
     mf_queue_wait(s->rt, s->q, MF_FOREVER);
     scene_get(s, 0);
+}
+
+static void gather_asleep(struct scene *s)
+{
+    mf__queue_gather(s->rt, s->q, 2, MF_FOREVER);
+    scene_get(s, 0);
+}
+
+static void put_urgent(struct scene *s)
+{
+    scene_put_urgent(s, next_id(s));
 }
 
 static void lock(struct scene *s)
@@ -143,6 +183,12 @@ static void a_message(struct scene *s)
     scene_put(s, 20, s->next++);
 }
 
+static void two_messages(struct scene *s)
+{
+    scene_put(s, 20, s->next++);
+    scene_put(s, 20, s->next++);
+}
+
 static void second_putter_and_room(struct scene *s)
 {
     if (!s->partner)
@@ -172,6 +218,30 @@ static void let_partner_take(struct scene *s)
 {
     if (mf_queue_size(s->q))
         expect_partner(s);
+}
+
+/* Whoever comes after a dead one that gathered is woken for each message. */
+static void let_another_take(struct scene *s)
+{
+    while (scene_see(s))
+        ;
+    start_partner(s, take_one);
+    scene_put(s, 20, s->next++);
+    expect_partner(s);
+}
+
+static void let_partner_gather(struct scene *s)
+{
+    while (mf_queue_size(s->q) < 3)
+        scene_put(s, 20, s->next++);
+    expect_partner(s);
+}
+
+static void let_partner_hurry(struct scene *s)
+{
+    if (!mf_queue_size(s->q))
+        scene_put_urgent(s, s->next++);
+    expect_partner(s);
 }
 
 /* One place is free, or the victim has had it. */
@@ -224,12 +294,30 @@ const struct primitive sleeper_primitives[] = {
      .act = look,
      .wake = second_getter_and_a_message,
      .after = let_partner_take},
+    {.name = "wait: gather, asleep",
+     .weight = 1,
+     .set = hold_watch,
+     .act = gather_asleep,
+     .wake = two_messages,
+     .after = let_another_take},
     {.name = "wake: put",
      .weight = 1,
      .set = hold_watch,
      .prepare = partner_takes,
      .act = put,
      .after = let_partner_take},
+    {.name = "wake: put for who gathers",
+     .weight = 1,
+     .set = hold_watch,
+     .prepare = partner_gathers,
+     .act = scene_put_words,
+     .after = let_partner_gather},
+    {.name = "wake: put in a hurry",
+     .weight = 1,
+     .set = hold_watch,
+     .prepare = partner_gathers_many,
+     .act = put_urgent,
+     .after = let_partner_hurry},
     {.name = "wake: unlock",
      .weight = 1,
      .set = hold_watch,

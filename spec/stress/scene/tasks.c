@@ -162,7 +162,7 @@ static void check_runs(struct scene *s)
 static void finish(struct scene *s, mf_job *job)
 {
     while (mf_job_state(job) == MF_JOB_PENDING)
-        if (mf_pool_collect(s->pool, MF_FOREVER) < 0)
+        if (mf_pool_collect(s->pool, true, MF_FOREVER) < 0)
             break;
     if (mf_job_state(job) == MF_JOB_FINISHED)
         check_results(s, job);
