@@ -2,6 +2,7 @@
 
 local audit = require "spec.support.audit"
 local mp = require "moonfork"
+local raised = require "spec.support.raised"
 local run = require "spec.support.run"
 
 audit.install(before_each, after_each)
@@ -16,12 +17,6 @@ end
 
 local function square(n)
     return n * n
-end
-
-local function raised(f, ...)
-    local ok, err = pcall(f, ...)
-    assert.is_false(ok)
-    return err
 end
 
 local function range(n)
@@ -75,7 +70,7 @@ describe("a worker that is killed in a task", function()
             function() pool:submit(kill_myself):get() end,
             function() for _ in pool:imap(kill_myself, { "KILL" }) do end end, -- luacheck: ignore
         } do
-            local err = raised(call)
+            local err = raised.object(call)
             assert.equal("died", err.kind)
             assert.equal(9, err.signal)
             works(pool)
@@ -85,7 +80,7 @@ describe("a worker that is killed in a task", function()
     it("is replaced also when it was the only one", function()
         local pool <close> = mp.Pool(1)
         for _ = 1, 10 do
-            assert.equal("died", raised(pool.apply, pool, kill_myself).kind)
+            assert.equal("died", raised.object(pool.apply, pool, kill_myself).kind)
             assert.equal(9, pool:apply(square, { 3 }))
         end
     end)
@@ -112,7 +107,7 @@ describe("a worker that is killed in a task", function()
         for _ = 1, 3 do
             deaths:put(true)
         end
-        assert.equal(7, raised(pool.map, pool, dies, range(20), { retries = 1 }).index)
+        assert.equal(7, raised.object(pool.map, pool, dies, range(20), { retries = 1 }).index)
         assert.equal(1, deaths:qsize())
     end)
 
@@ -204,7 +199,7 @@ describe("a task", function()
     local function check(f, expected, ...)
         local pool <close> = mp.Pool(2)
         local args = { ... }
-        local err = raised(pool.apply, pool, f, args)
+        local err = raised.object(pool.apply, pool, f, args)
         assert.is_true(mp.is_error(err))
         for key, value in pairs(expected) do
             if key == "text" then
@@ -321,7 +316,7 @@ describe("a task", function()
     it("that starts a process and is killed leaves nobody behind", function()
         local pool <close> = mp.Pool(1)
         local pids = mp.Queue()
-        local err = raised(pool.apply, pool, function()
+        local err = raised.object(pool.apply, pool, function()
             mp.spawn(function()
                 pids:put(mp.getpid())
                 mp.Queue():get()
@@ -365,11 +360,11 @@ describe("an initializer", function()
     local function fails_with(initializer, kind, text)
         local pool <close> = mp.Pool { processes = 2, initializer = initializer }
         for _ = 1, 2 do
-            local err = raised(pool.map, pool, square, range(5))
+            local err = raised.object(pool.map, pool, square, range(5))
             assert.equal(kind, err.kind)
             assert.matches(text, tostring(err))
         end
-        assert.equal(kind, raised(function()
+        assert.equal(kind, raised.object(function()
             for _ in pool:imap(square, { 1 }) do end -- luacheck: ignore
         end).kind)
         audit.eventually(function() -- none is started again and again
@@ -416,7 +411,7 @@ describe("terminate", function()
         end, { 1, 2 })
         assert.equal(2, began:get(10) + began:get(10))
         pool:terminate()
-        assert.equal("cancelled", raised(result.get, result).kind)
+        assert.equal("cancelled", raised.object(result.get, result).kind)
         gone(pids)
     end)
 

@@ -2,23 +2,13 @@
 
 local audit = require "spec.support.audit"
 local mp = require "moonfork"
+local raised = require "spec.support.raised"
 
 local function square(n)
     return n * n
 end
 
 audit.install(before_each, after_each)
-
--- The error object that f raises.
-local function raised(f, ...)
-    local ok, err = pcall(f, ...)
-    assert.is_false(ok)
-    return err
-end
-
-local function message_of(f, ...)
-    return tostring(raised(f, ...))
-end
 
 -- Tests that hold for a pool of processes and for one that runs everything in this process.
 for _, processes in ipairs { 0, 1, 2, 5 } do
@@ -104,7 +94,7 @@ for _, processes in ipairs { 0, 1, 2, 5 } do
                 return n == 2 and error "second" or n
             end, { 1, 2, 3 })
             assert.equal(1, (it:next()))
-            assert.equal(2, raised(it.next, it).index)
+            assert.equal(2, raised.object(it.next, it).index)
             assert.same({ 3, 3 }, { it:next() })
             assert.is_nil(it:next())
             assert.is_nil(it:next())
@@ -132,7 +122,7 @@ for _, processes in ipairs { 0, 1, 2, 5 } do
 
         it("gives what comes before an item that cannot be sent, then its error", function()
             local n, seen = 0, {}
-            local message = message_of(function()
+            local message = raised.message(function()
                 for i, v in pool:imap(square, function()
                     n = n + 1
                     return n == 4 and coroutine.create(print) or n < 9 and n or nil
@@ -150,7 +140,7 @@ for _, processes in ipairs { 0, 1, 2, 5 } do
                     local items = { 1, 2, 3, 4, 5, 6, 7 }
                     items[at] = coroutine.create(print)
                     local seen, it = {}, pool:imap(square, items, { chunksize = chunksize })
-                    local message = message_of(function()
+                    local message = raised.message(function()
                         for i, v in it do
                             seen[i] = v
                         end
@@ -212,8 +202,8 @@ for _, processes in ipairs { 0, 1, 2, 5 } do
                 local other = p:imap_unordered(square, { 1, 2, 3 }, { buffersize = 1 })
                 assert.same({ 1, 1 }, { begun:next() })
                 p:close()
-                assert.matches("closed: no more tasks", message_of(p.submit, p, square, 1))
-                assert.matches("closed: no more tasks", message_of(p.imap, p, square, { 1 }))
+                assert.matches("closed: no more tasks", raised.message(p.submit, p, square, 1))
+                assert.matches("closed: no more tasks", raised.message(p.imap, p, square, { 1 }))
                 assert.matches("closed", tostring(p))
                 local seen, errors = rest_of(begun)
                 for i = 2, 30 do

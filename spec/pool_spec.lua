@@ -3,6 +3,7 @@
 
 local audit = require "spec.support.audit"
 local mp = require "moonfork"
+local raised = require "spec.support.raised"
 local run = require "spec.support.run"
 
 local function square(n)
@@ -10,17 +11,6 @@ local function square(n)
 end
 
 audit.install(before_each, after_each)
-
--- The error object that f raises.
-local function raised(f, ...)
-    local ok, err = pcall(f, ...)
-    assert.is_false(ok)
-    return err
-end
-
-local function message_of(f, ...)
-    return tostring(raised(f, ...))
-end
 
 -- Tests that hold for a pool of processes and for one that runs everything in this process.
 for _, processes in ipairs { 0, 1, 2, 5 } do
@@ -159,7 +149,7 @@ for _, processes in ipairs { 0, 1, 2, 5 } do
             end)
 
             it("fails for an item that is no list", function()
-                local err = raised(pool.starmap, pool, square, { { 1 }, 2 })
+                local err = raised.object(pool.starmap, pool, square, { { 1 }, 2 })
                 assert.equal(2, err.index)
                 assert.matches("not a list of arguments", err.message)
             end)
@@ -207,8 +197,8 @@ for _, processes in ipairs { 0, 1, 2, 5 } do
                 local result = pool:submit(error, "no")
                 assert.is_true(result:wait(10))
                 assert.is_false(result:successful())
-                assert.equal("no", raised(result.get, result).value)
-                assert.equal("no", raised(result.get, result).value)
+                assert.equal("no", raised.object(result.get, result).value)
+                assert.equal("no", raised.object(result.get, result).value)
             end)
 
             it("calls back when it is ready, in this process", function()
@@ -264,7 +254,7 @@ for _, processes in ipairs { 0, 1, 2, 5 } do
                 } do
                     local p <close> = mp.Pool(processes)
                     local got, first, other = with_callbacks(p)
-                    assert.equal("first", raised(first.get, first))
+                    assert.equal("first", raised.object(first.get, first))
                     if name == "join" then
                         p:close()
                     end
@@ -279,10 +269,10 @@ for _, processes in ipairs { 0, 1, 2, 5 } do
                 do
                     local p <close> = mp.Pool(processes)
                     got, first = with_callbacks(p)
-                    assert.equal("first", raised(first.get, first))
+                    assert.equal("first", raised.object(first.get, first))
                 end
                 assert.same({ 9 }, got)
-                assert.equal("first", raised(function()
+                assert.equal("first", raised.object(function()
                     local p <close> = mp.Pool(processes)
                     ended = p
                     got, first = with_callbacks(p)
@@ -327,7 +317,7 @@ for _, processes in ipairs { 0, 1, 2, 5 } do
                         error "boom"
                     end
                 end
-                local err = raised(pool.map, pool, boom, { 10, 20, 30, 40 })
+                local err = raised.object(pool.map, pool, boom, { 10, 20, 30, 40 })
                 assert.is_true(mp.is_error(err))
                 assert.equal("error", err.kind)
                 assert.matches("pool_spec.lua:%d+: boom$", err.message)
@@ -342,7 +332,7 @@ for _, processes in ipairs { 0, 1, 2, 5 } do
             end)
 
             it("is the first one in the order of the items", function()
-                local err = raised(pool.map, pool, odd, { 1, 3, 4, 6, 8 }, { chunksize = 1 })
+                local err = raised.object(pool.map, pool, odd, { 1, 3, 4, 6, 8 }, { chunksize = 1 })
                 assert.equal(3, err.index)
                 assert.same({ n = 4 }, err.value)
             end)
@@ -362,20 +352,20 @@ for _, processes in ipairs { 0, 1, 2, 5 } do
 
             it("leaves the pool as it was", function()
                 for _ = 1, 20 do
-                    raised(pool.map, pool, odd, { 1, 2, 3, 4 })
+                    raised.object(pool.map, pool, odd, { 1, 2, 3, 4 })
                 end
                 assert.same({ 1, 4 }, pool:map(square, { 1, 2 }))
             end)
 
             it("may be nil, false, or a number", function()
                 for _, value in ipairs { false, 42, "text" } do
-                    assert.equal(value, raised(pool.apply, pool, error, { value, 0 }).value)
+                    assert.equal(value, raised.object(pool.apply, pool, error, { value, 0 }).value)
                 end
-                assert.is_nil(raised(pool.apply, pool, error, {}).value)
+                assert.is_nil(raised.object(pool.apply, pool, error, {}).value)
             end)
 
             it("keeps its class when a class is thrown", function()
-                local err = raised(pool.apply, pool, function()
+                local err = raised.object(pool.apply, pool, function()
                     local Class = { __name = "Thrown" }
                     Class.__tostring = function()
                         return "thrown"
@@ -387,7 +377,7 @@ for _, processes in ipairs { 0, 1, 2, 5 } do
             end)
 
             it("of what cannot be sent back names the place", function()
-                local err = raised(pool.apply, pool, function()
+                local err = raised.object(pool.apply, pool, function()
                     return { log = io.tmpfile() }
                 end)
                 assert.matches("result.*log.*FILE%*", tostring(err))
@@ -396,8 +386,8 @@ for _, processes in ipairs { 0, 1, 2, 5 } do
 
             it("of what cannot be sent is raised at the call, and nothing is queued", function()
                 local thread = coroutine.create(print)
-                assert.matches("coroutine", message_of(pool.map, pool, square, { 1, thread }))
-                assert.matches("coroutine", message_of(pool.submit, pool, function()
+                assert.matches("coroutine", raised.message(pool.map, pool, square, { 1, thread }))
+                assert.matches("coroutine", raised.message(pool.submit, pool, function()
                     return thread
                 end))
                 assert.same({ 4 }, pool:map(square, { 2 }))
@@ -409,7 +399,7 @@ for _, processes in ipairs { 0, 1, 2, 5 } do
                 local result = pool:map_async(square, { 1, 2, 3 })
                 pool:close()
                 pool:close()
-                assert.matches("closed", message_of(pool.submit, pool, square, 1))
+                assert.matches("closed", raised.message(pool.submit, pool, square, 1))
                 assert.is_true(pool:join())
                 assert.is_true(result:ready())
                 assert.same({ 1, 4, 9 }, result:get())
@@ -428,9 +418,9 @@ for _, processes in ipairs { 0, 1, 2, 5 } do
                 pool:terminate()
                 for _, result in ipairs(results) do
                     assert.is_true(result:ready())
-                    assert.equal("cancelled", raised(result.get, result).kind)
+                    assert.equal("cancelled", raised.object(result.get, result).kind)
                 end
-                assert.matches("terminated", message_of(pool.map, pool, square, { 1 }))
+                assert.matches("terminated", raised.message(pool.map, pool, square, { 1 }))
                 assert.is_true(pool:join())
             end)
 
@@ -443,18 +433,18 @@ for _, processes in ipairs { 0, 1, 2, 5 } do
                 assert.same({ 1, 4 }, result:get())
                 local gate = mp.Queue()
                 local pending
-                assert.equal("out", raised(function()
+                assert.equal("out", raised.object(function()
                     local p <close> = mp.Pool(processes)
                     pending = p:submit(function()
                         gate:get()
                     end)
                     error("out", 0)
                 end))
-                assert.equal("cancelled", raised(pending.get, pending).kind)
+                assert.equal("cancelled", raised.object(pending.get, pending).kind)
             end)
 
             it("does not come with join while it is open", function()
-                assert.matches("close%(%) or terminate%(%)", message_of(pool.join, pool))
+                assert.matches("close%(%) or terminate%(%)", raised.message(pool.join, pool))
             end)
         end)
 
@@ -543,8 +533,8 @@ describe("a pool of processes", function()
         assert.is_false(result:ready())
         assert.is_false(result:wait(0))
         assert.is_false(result:wait(0.01))
-        assert.equal("timeout", raised(result.get, result, 0.01).kind)
-        assert.matches("not ready", message_of(result.successful, result))
+        assert.equal("timeout", raised.object(result.get, result, 0.01).kind)
+        assert.matches("not ready", raised.message(result.successful, result))
         pool:close()
         assert.is_false(pool:join(0.01))
         gate:put "open"
@@ -567,7 +557,7 @@ describe("a pool of processes", function()
         assert.is_true(waiting:cancel())
         gate:put "open"
         assert.equal("open", running:get(10))
-        assert.equal("cancelled", raised(waiting.get, waiting, 10).kind)
+        assert.equal("cancelled", raised.object(waiting.get, waiting, 10).kind)
         assert.same({ nil, "empty" }, { nil, select(3, began:get_nowait()) })
     end)
 
@@ -600,11 +590,12 @@ describe("a pool of processes", function()
         local pool <close> = mp.Pool(0)
         local pending = pool:submit(square, 2) -- one more than the others
         for _, n in ipairs { 2 ^ 31 - 1, 2 ^ 31, 2 ^ 62 } do
-            local err = raised(pool.map, pool, square, { n = n | 0 }, { chunksize = 1 })
+            local err = raised.object(pool.map, pool, square, { n = n | 0 }, { chunksize = 1 })
             assert.equal("limit", err.kind)
         end
         local all = { chunksize = math.maxinteger }
-        assert.equal("limit", raised(pool.map, pool, square, { n = math.maxinteger }, all).kind)
+        local err = raised.object(pool.map, pool, square, { n = math.maxinteger }, all)
+        assert.equal("limit", err.kind)
         assert.equal(4, pending:get())
     end)
 
@@ -630,7 +621,7 @@ describe("a pool of processes", function()
         local busy = pool:submit(function()
             gate:get(10)
         end)
-        assert.matches("coroutine", message_of(pool.map, pool, function(n)
+        assert.matches("coroutine", raised.message(pool.map, pool, function(n)
             ran:put(n)
         end, { 1, 2, coroutine.create(print) }))
         gate:put "open"
@@ -654,7 +645,7 @@ describe("a pool of processes", function()
         assert.equal(3, got[3].input)
         got[3] = 3
         assert.same({ 1, 2, 3, 4, 5 }, got)
-        local err = raised(pool.apply, pool, function()
+        local err = raised.object(pool.apply, pool, function()
             while true do end -- luacheck: ignore
         end, {}, { timeout = 0.1 })
         assert.equal("timeout", err.kind)
@@ -732,7 +723,7 @@ describe("a pool of processes", function()
             assert.equal("inner 1, inner 2, inner 3, inner 4", pool:apply(names))
         end
         for _, inside in ipairs { true, false } do
-            local err = raised(pool.apply, pool, function()
+            local err = raised.object(pool.apply, pool, function()
                 local inner <close> = mp.Pool(0)
                 inner:apply(function()
                     if inside then
@@ -789,9 +780,10 @@ describe("a pool of processes", function()
 
     it("stays in the process that made it", function()
         local pool <close> = mp.Pool(1)
-        assert.matches("Pool stays in the process", message_of(pool.apply, pool, square, { pool }))
+        local text = raised.message(pool.apply, pool, square, { pool })
+        assert.matches("Pool stays in the process", text)
         local queue = mp.Queue()
-        assert.matches("Pool stays in the process", message_of(queue.put, queue, pool))
+        assert.matches("Pool stays in the process", raised.message(queue.put, queue, pool))
     end)
 end)
 
