@@ -48,11 +48,11 @@ describe("the growth with the size", function()
     end)
 
     it("may be the machine's, which the limit shows", function()
-        local of_limit = setmetatable({ limit = true }, { __index = of_bursts })
+        local of_limit = setmetatable({ limit = "C" }, { __index = of_bursts })
         local function verdict(power)
             local list = rows(function(n) return n * n end)
             for _, row in ipairs(list) do
-                row.limit = row.size ^ power
+                row.limit = row.size ^ power / row.count
             end
             return growth.verdicts(of_limit, list)[1]
         end

@@ -1,7 +1,7 @@
 -- The arithmetic of bench.sh --scale: how something grows with the size, and whether that is well.
 -- It runs nothing and prints nothing. A row is { size =, count =, seconds =, before =, peak =,
 -- left =, limit = }: count items took the seconds; memory in bytes; limit, where there is one, is
--- the seconds of an item in C.
+-- the least seconds of an item.
 --
 -- The limits are generous: a figure may be twice what it is on an idle machine.
 
@@ -44,6 +44,11 @@ end
 -- Seconds that grow with the size: of an item where the size is that of an item, else of all.
 function M.seconds(series, row)
     return series.per_item and row.seconds / row.count or row.seconds
+end
+
+-- The same of the limit.
+function M.limit_seconds(series, row)
+    return series.per_item and row.limit or row.limit * row.count
 end
 
 -- Items a second; bytes where the size is in bytes.
@@ -91,7 +96,7 @@ function M.verdicts(series, rows)
         local time = M.exponent(column(rows, function(row) return M.seconds(series, row) end))
         local memory = M.exponent(column(rows, M.used), noise)
         local limit = series.limit and M.exponent(column(rows, function(row)
-            return row.limit
+            return M.limit_seconds(series, row)
         end))
         list[1] = linear("time", time, limit)
         list[#list + 1] = linear("memory", memory)

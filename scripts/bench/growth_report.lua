@@ -30,12 +30,13 @@ local all_columns = {
     { "memory at the peak", 18, function(_, row) return text(growth.used(row), "bytes") end },
     { "left", 8, function(_, row) return text(growth.left(row), "bytes") end },
 }
-local limit_column = { "C limit", 8, function(_, row) return text(row.limit, "seconds") end }
 
 local function columns_of(series)
     local list = table.move(all_columns, 1, #all_columns, 1, {})
     if series.limit then
-        table.insert(list, 3, limit_column)
+        table.insert(list, 3, { series.limit .. " limit", 9, function(_, row)
+            return text(row.limit, "seconds")
+        end })
     end
     return list
 end
@@ -61,7 +62,7 @@ function M.verdict(series, verdict)
     if verdict.exponent then
         why = ("%s grows with the power %.2f of the size"):format(verdict.what, verdict.exponent)
         if verdict.limit then
-            why = why .. (", that of the C limit with %.2f"):format(verdict.limit)
+            why = why .. (", that of the %s limit with %.2f"):format(series.limit, verdict.limit)
         end
     elseif verdict.part then
         why = ("the least is %.0f %% of the best"):format(100 * verdict.part)
@@ -103,8 +104,8 @@ local function time_panel(series, rows, x)
     local label = series.per_item and "time of one " .. series.item or "time of all"
     local lines = { { label = "moonfork", points = list } }
     if series.limit then
-        lines[2] = { label = "C limit", points = points(rows, function(row)
-            return row.limit
+        lines[2] = { label = series.limit .. " limit", points = points(rows, function(row)
+            return growth.limit_seconds(series, row)
         end) }
     end
     lines[#lines + 1] = linear(list)

@@ -71,6 +71,16 @@ local function record(answer)
     return ok and type(row) == "table" and row.seconds and row or nil
 end
 
+local function limit_of(series, name, size)
+    if series.limit == "C" then
+        return { name = name .. ".c " .. size,
+            command = ("%s/%s %d"):format(limits_folder, name, size) }
+    end
+    name = name .. "_in_lua.lua"
+    return { name = name .. " " .. size,
+        command = ("%s scripts/bench/%s %d"):format(arg[-1], name, size) }
+end
+
 local function run(series, size)
     local name = "scale/" .. series.name
     local row, why = programs.run({
@@ -84,10 +94,7 @@ local function run(series, size)
     end
     row.size = size
     if series.limit then
-        row.limit, why = programs.run({
-            name = name .. ".c " .. size,
-            command = ("%s/%s %d"):format(limits_folder, name, size),
-        }, longest)
+        row.limit, why = programs.run(limit_of(series, name, size), longest)
     end
     return not why and row or nil, why
 end
@@ -95,7 +102,7 @@ end
 local function build_limits(chosen)
     local list = {}
     for i, series in ipairs(chosen) do
-        list[i] = { id = "scale/" .. series.name, limit = series.limit }
+        list[i] = { id = "scale/" .. series.name, limit = series.limit == "C" }
     end
     programs.build_limits(list, limits_folder)
 end

@@ -8,8 +8,9 @@
 --   judged         "growth": time and memory of a burst, or of one item where the size is that of
 --                  an item, grow with the size or slower; "throughput": it does not collapse
 --   per_item       whether the size is that of an item
---   limit          whether scale/NAME.c does what the machine has to do for an item at the least:
---                  where that grows faster than the size, moonfork may as well
+--   limit          "C" or "Lua": a program in it, scale/NAME.c or scale/NAME_in_lua.lua, does what
+--                  there is to do for an item at the least: where that grows faster than the size,
+--                  moonfork may as well
 --   sizes, quick   those that are measured, and those of --quick
 --   arena, heap    bytes that a size needs at the most: in the arena of the family, besides
 
@@ -28,7 +29,7 @@ return {
     {
         name = "messages", what = "strings through a queue, from process to process",
         axis = "bytes of a message", unit = "B", item = "message", per_item = true,
-        judged = "growth", limit = true,
+        judged = "growth", limit = "C",
         sizes = { 8, 64, 512, 4 * KiB, 32 * KiB, 256 * KiB, 2 * MiB, 16 * MiB, 128 * MiB,
             512 * MiB },
         quick = { 8, 4 * KiB, MiB },
@@ -80,7 +81,7 @@ return {
     },
     {
         name = "width", what = "a table with strings as keys through a queue",
-        axis = "entries of the table", item = "entry", judged = "growth",
+        axis = "entries of the table", item = "entry", judged = "growth", limit = "Lua",
         sizes = decades(1, 1e6), quick = decades(1, 1000),
         arena = function(n) return 100 * n end,
         heap = function(n) return 500 * n end,
