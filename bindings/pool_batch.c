@@ -166,7 +166,8 @@ static void count_job(lua_State *L, struct mf_pool_core *core, struct mf_batch_j
     mf_job_free(core->pool, place->job);
     place->job = NULL;
     core->finished_first++;
-    if (--b->pending == 0)
+    core->rest = --b->pending;
+    if (b->pending == 0)
         core->ready = b;
 }
 

@@ -143,17 +143,18 @@ static int core_poll(lua_State *L)
     int64_t deadline = mf__lua_deadline(L, 2, NULL), until;
     uint32_t taken = core->taken;
     int rc = 0;
-    bool again, part = false;
+    bool again;
     do {
+        core->rest = 0;
         mf__batch_settle(L, core);
         if (core->ready)
             return mf__batch_push_ready(L, core);
         if (core->taken != taken)
             return mf__lua_fail(L, MF_EINTR);
         until = mf__lua_slice(core->lua, deadline);
-        /* Whoever was woken for a part of a batch is not woken again for each. */
-        rc = mf_pool_collect(core->pool, part, until);
-        part = rc == 0;
+        /* Whoever was woken for a part of a batch, and has nothing else to come, is not woken again
+         * for each of the other parts. */
+        rc = mf_pool_collect(core->pool, core->rest == mf_pool_pending(core->pool), until);
         /* News that finish nothing (a worker was replaced, say) end a slice, not the wait. */
         bool none = rc == 0 && !mf__batch_next_finished(core);
         again = mf__lua_goes_on(L, core->lua, none ? MF_ETIMEOUT : rc, none ? 0 : until, deadline);

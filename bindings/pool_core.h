@@ -44,6 +44,7 @@ struct mf_pool_core {
     mf_job **finished;
     uint32_t finished_first, finished_count, finished_max; /* NULL: dropped */
     struct mf_batch *ready; /* has its outcome, which Lua has not taken yet */
+    uint32_t rest;          /* what is pending of the batch that was settled last */
     uint32_t taken;         /* how many outcomes Lua has taken */
     bool settling;          /* values are being decoded: see mf__batch_settle */
     mf_buffer initializer;  /* a message: the function, its arguments; empty for none */

@@ -75,8 +75,8 @@ void mf__queue_delivered(mf_runtime *rt);
 int mf_queue_wait(mf_runtime *rt, mf_queue *q, int64_t deadline);
 
 /* For the only consumer of a queue: sleeps until there are n messages, or an urgent one, and
- * takes nothing. Puts that leave it asleep make no system call. 0 (also when it is closed, or has
- * some already), MF_ETIMEOUT, MF_EINTR, MF_EFORKED. */
+ * takes nothing. Puts that leave it asleep make no system call. 0 (also when it is closed, or when
+ * there is one before it sleeps), MF_ETIMEOUT, MF_EINTR, MF_EFORKED. */
 int mf__queue_gather(mf_runtime *rt, mf_queue *q, uint64_t n, int64_t deadline);
 
 /* Puts a message of 8 bytes that is not to be gathered with what follows: the consumer wakes.

@@ -3,6 +3,7 @@
 
 #include "cpu.h"
 #include "crash.h"
+#include "wait.h"
 
 #include <errno.h>
 #include <signal.h>
@@ -16,7 +17,7 @@
 #define SUSPICION_OF_END 10u
 #define SUSPICION_OF_KILL 1u
 
-/* Looks, some 100 ms apart, at which none of the workers could be started. */
+/* Tries, MF_LOOK_OFTEN apart at the least, at which none of the workers could be started. */
 #define REFUSALS_MOST 12u
 
 /* --- starting -----------------------------------------------------------------------------------
@@ -98,11 +99,14 @@ int mf__crew_fill(mf_pool *pool)
 }
 
 /* As mf__crew_fill, long after the pool was made: a system that is short of something is asked
- * again at the next look; but not for long when no worker is left to wait for. */
+ * again after a while; but not for long when no worker is left to wait for. */
 static void refill(mf_pool *pool)
 {
+    if (pool->refused_at && mf__now() - pool->refused_at < MF_LOOK_OFTEN)
+        return;
     int rc = mf__crew_fill(pool), error = errno;
     bool some = rc == 0;
+    pool->refused_at = rc < 0 ? mf__now() : 0;
     for (uint32_t i = 0; i < pool->options.processes; i++)
         some |= pool->members[i].p != NULL;
     pool->refusals = some ? 0 : pool->refusals + 1;

@@ -79,10 +79,9 @@ bool mf__pool_drain(mf_pool *pool)
 static int gather(mf_pool *pool, int64_t deadline)
 {
     int64_t soon = mf__now() + GATHER;
-    if (pool->pending < 4)
+    if (pool->pending < 4 || soon > deadline) /* also: it must not sleep */
         return 0;
-    return mf__queue_gather(pool->rt, pool->news, pool->pending / 2,
-                            soon < deadline ? soon : deadline);
+    return mf__queue_gather(pool->rt, pool->news, pool->pending / 2, soon);
 }
 
 /* Sleeps for news, or until a worker has to be looked after. */

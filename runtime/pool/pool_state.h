@@ -54,7 +54,8 @@ struct mf_pool {
     size_t seed_size;
     uint32_t stillborn; /* how suspicious the workers' ends before they were ready are */
     int last_status;
-    uint32_t refusals; /* looks in a row at which no worker was there and none could be started */
+    int64_t refused_at; /* when a worker could not be started; 0: the last time it could */
+    uint32_t refusals;  /* tries in a row at which no worker was there and none could be started */
     int refused, refused_errno; /* why, when that broke the pool; else 0 */
     bool settling, collecting, attention;
     bool timed; /* some job has a time limit */

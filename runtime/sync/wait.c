@@ -101,9 +101,14 @@ void mf__wait_look_around(mf_runtime *rt)
     supervise(rt);
 }
 
+static bool is_look_due(const mf_runtime *rt)
+{
+    return mf__now() - rt->looked >= MF_LOOK_OFTEN;
+}
+
 void mf__wait_interrupted(mf_runtime *rt)
 {
-    if (mf__now() - rt->looked >= MF_LOOK_OFTEN)
+    if (is_look_due(rt))
         mf__wait_look_around(rt);
 }
 
@@ -167,16 +172,16 @@ static int wait_until(mf_runtime *rt, struct mf_wait *w, mf_condition *holds, co
         bool over = rc == SLICE_IS_OVER || rc == MF_ETIMEOUT;
         if (over && holds(arg))
             found_late(rt, w, ticket);
+        /* Whoever waits for short times, again and again, does not look more often for that. */
+        bool due = rc == SLICE_IS_OVER || (rc < 0 && is_look_due(rt));
         uint32_t deaths = atomic_load(&rt->arena->deaths);
-        if (over || deaths != rt->deaths_seen) {
+        if (due || deaths != rt->deaths_seen) {
             rt->deaths_seen = deaths;
             /* The wake that this may have taken goes on: while supervisors are at work, `busy` does
              * not name what is waited for here, and a death would not be followed by a wake. */
             if (holds(arg))
                 mf__wait_wake(w);
             mf__wait_look_around(rt);
-        } else if (rc == MF_EINTR) {
-            mf__wait_interrupted(rt);
         }
         if (holds(arg))
             return 0;

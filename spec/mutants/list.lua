@@ -59,6 +59,8 @@ return {
     { file = repair, what = "what a dead consumer wanted is waited for",
       old = "    atomic_store(&body(q)->wanted, 0); /* by the dead, or it was about to wake "
           .. "somebody */\n", new = "" },
+    { file = get, what = "who gathered in vain is not woken for each message again",
+      old = "    atomic_store(&b->wanted, 0);\n", new = "" },
     { file = put, what = "an urgent message is gathered",
       old = "    if (wanted && urgent)\n", new = "    if (0)\n" },
 

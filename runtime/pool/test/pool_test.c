@@ -2,18 +2,21 @@
 #include "check.h"
 
 #include "object.h"
-#include "pool.h"
+#include "pool_state.h"
 
+#include <sched.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/mman.h>
 
 /* The input is an array of numbers. An item's result is its square, 8 bytes in the output. What a
  * number beyond these does with its worker: */
-enum { DIE = 1000001, LOOP, EXIT_3, DIE_ONCE, DIE_ONCE_AND_BEFORE };
+enum { DIE = 1000001, LOOP, EXIT_3, STAY, DIE_ONCE, DIE_ONCE_AND_BEFORE };
 
 static mf_runtime *rt;
 static mf_code *code;
-static mf_queue *seen; /* every input that was run */
+static mf_queue *seen;    /* every input that was run */
+static _Atomic int *gate; /* not 0: who STAYs goes on; shared with the workers */
 static int finished;
 
 static void run(void *ctx, struct mf_task *t)
@@ -36,6 +39,8 @@ static void run(void *ctx, struct mf_task *t)
             mf_process_exit(ctx, 3);
         while (x == LOOP)
             pause();
+        while (x == STAY && !atomic_load(gate))
+            sched_yield();
         square = x * x;
         if (!fresh || out->size - used < sizeof square) {
             out = mf__task_out_grow(ctx, t, sizeof square);
@@ -306,6 +311,55 @@ static void a_cancelled_job_is_not_run(void)
     mf_pool_free(pool);
 }
 
+static void who_gathers_results_waits_for_none_that_is_long_in_coming(void)
+{
+    const int64_t stay = STAY;
+    mf_job *jobs[6];
+    mf_pool *pool = open_pool(5, 0);
+    atomic_store(gate, 0);
+    for (int i = 0; i < 4; i++)
+        jobs[i] = submit(pool, &stay, 1, 0, 0);
+    for (int i = 4; i < 6; i++) {
+        jobs[i] = submit(pool, &(int64_t){i}, 1, 0, 0);
+        collect(pool, i - 3);
+    }
+    atomic_store(gate, 1);
+    collect(pool, 6);
+    for (int i = 0; i < 6; i++)
+        mf_job_free(pool, jobs[i]);
+    times_seen(0);
+    mf_pool_free(pool);
+}
+
+static void kill_it(int pid, void *arg)
+{
+    (void)arg;
+    kill(pid, SIGKILL);
+}
+
+/* However often it is asked for results meanwhile. A worker that shall hold what is no object
+ * cannot be started. */
+static void a_worker_that_cannot_be_replaced_for_a_while_breaks_nothing(void)
+{
+    mf_pool *pool = open_pool(1, 0);
+    atomic_store(gate, 0);
+    mf_job *job = submit(pool, &(int64_t){STAY}, 1, 1, 0);
+    uint64_t handle = pool->handles[0];
+    pool->handles[0] = UINT64_MAX;
+    mf_pool_each(pool, kill_it, NULL);
+    int64_t begin = mf__now();
+    for (int i = 0; i < 100 && mf__now() - begin < 500 * MF_MSEC; i++)
+        mf_pool_collect(pool, i % 2, mf__deadline(0.004));
+    CHECK(pool->refusals > 0 && mf_pool_state(pool) == MF_POOL_OPEN);
+    pool->handles[0] = handle;
+    atomic_store(gate, 1);
+    collect(pool, 1);
+    CHECK(mf_job_state(job) == MF_JOB_FINISHED);
+    mf_job_free(pool, job);
+    times_seen(0);
+    mf_pool_free(pool);
+}
+
 static void without_processes_tasks_run_in_the_caller(void)
 {
     const int64_t items[] = {1, 2, 3};
@@ -356,6 +410,8 @@ int main(void)
     uint64_t blocks;
     uint32_t objects;
     CHECK(mf_open(&(struct mf_arena_options){.reserve = 1u << 30, .budget = 256u << 20}, &rt) == 0);
+    gate = mmap(NULL, sizeof *gate, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    CHECK(gate != MAP_FAILED);
     blocks = mf__block_count(rt);
     objects = mf__object_count(rt);
     CHECK(mf_queue_new(rt, 0, &seen) == 0);
@@ -370,6 +426,8 @@ int main(void)
     RUN(a_closed_pool_finishes_its_work_even_when_workers_die);
     RUN(terminate_cancels_what_is_pending);
     RUN(a_cancelled_job_is_not_run);
+    RUN(who_gathers_results_waits_for_none_that_is_long_in_coming);
+    RUN(a_worker_that_cannot_be_replaced_for_a_while_breaks_nothing);
     RUN(without_processes_tasks_run_in_the_caller);
     RUN(a_pool_whose_workers_do_not_live_is_broken);
     RUN(a_pool_of_too_many_processes_is_refused);

@@ -140,6 +140,11 @@ static void gather_asleep(struct scene *s)
     scene_get(s, 0);
 }
 
+static void gather_in_vain(struct scene *s)
+{
+    mf__queue_gather(s->rt, s->q, 100, mf__deadline(0.005));
+}
+
 static void put_urgent(struct scene *s)
 {
     scene_put_urgent(s, next_id(s));
@@ -299,6 +304,11 @@ const struct primitive sleeper_primitives[] = {
      .set = hold_watch,
      .act = gather_asleep,
      .wake = two_messages,
+     .after = let_another_take},
+    {.name = "wait: gather, in vain",
+     .weight = 1,
+     .set = hold_watch,
+     .act = gather_in_vain,
      .after = let_another_take},
     {.name = "wake: put",
      .weight = 1,
