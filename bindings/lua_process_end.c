@@ -148,6 +148,31 @@ static void push_silent_end(lua_State *L, int status)
     }
 }
 
+/* The binding and the queue of the results, as light userdata; gives what is in there. */
+static int take_result(lua_State *L)
+{
+    int n = mf__transfer_get(L, lua_touserdata(L, 1), lua_touserdata(L, 2), 0);
+    return n < 0 ? 0 : n;
+}
+
+/* Pushes what take_result gives, and how many values that is; or, where its modules or hooks fail
+ * here, an error object. */
+static int push_result(lua_State *L, mf_lua *lua, void *queue)
+{
+    int before = lua_gettop(L);
+    lua_pushcfunction(L, take_result);
+    lua_pushlightuserdata(L, lua);
+    lua_pushlightuserdata(L, queue);
+    int status = lua_pcall(L, 2, LUA_MULTRET, 0);
+    if (status == LUA_OK)
+        return lua_gettop(L) - before;
+    if (mf__codec_no_memory(L, status))
+        lua_error(L);
+    const char *reason = luaL_tolstring(L, -1, NULL);
+    mf__lua_push_error(L, "unsendable", "the result cannot be read here: %s", reason);
+    return 1;
+}
+
 /* Pushes the queue of the ended process and its outcome: a table. The process is asked first, as
  * finalisers and hooks that run later may close it. */
 static void push_outcome(lua_State *L, mf_lua *lua, const struct process *s)
@@ -157,7 +182,7 @@ static void push_outcome(lua_State *L, mf_lua *lua, const struct process *s)
     const struct mf_handle *h = lua_touserdata(L, -1);
     lua_createtable(L, 1, 1);
     int outcome = lua_gettop(L);
-    int n = mf__transfer_get(L, lua, h->object, 0);
+    int n = push_result(L, lua, h->object);
     if (n > 0 && lua_isboolean(L, -1)) {
         lua_pop(L, 1);
         for (int i = n - 1; i > 0; i--)

@@ -98,7 +98,12 @@ static void push_reason(lua_State *L, struct mf_pool_core *core, const mf_job *j
 {
     switch (mf_job_state(job)) {
     case MF_JOB_CANCELLED:
-        mf__lua_push_error(L, "cancelled", "the task was cancelled before it was run");
+        mf__lua_push_error(
+            L, "cancelled", "%s",
+            atomic_load(&mf_job_task(job)->begun) == 0 ? "the task was cancelled before it was run"
+            : mf_job_count(job) == 1 ? "the pool was terminated while the task ran"
+                                     : "the pool was terminated while the task, or another of its "
+                                       "chunk, ran");
         break;
     case MF_JOB_NOMEM:
         mf__lua_push_error(L, "limit", "there is not enough memory to go on with the task");

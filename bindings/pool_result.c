@@ -108,6 +108,17 @@ static void push_failure(lua_State *L, const struct mf_failure *f)
     lua_setfield(L, -2, "pid");
 }
 
+/* Pushes an error object for an item that decoding has answered with n. */
+static void push_unreadable(lua_State *L, const struct cursor *c, int n, enum mf_stream_kind kind)
+{
+    mf__decode_push_reason(L, c->lua->codec, n < 0 ? n : MF_DECODE_CORRUPT);
+    const char *reason = luaL_tolstring(L, -1, NULL);
+    const char *format = kind == MF_STREAM_ERROR
+                             ? "the task has failed, but its error cannot be read here: %s"
+                             : "the result cannot be read here: %s";
+    mf__lua_push_error(L, "unsendable", format, reason);
+}
+
 /* Pushes the next item's values and returns their number; or an error object, and -1. */
 static int next_item(lua_State *L, struct cursor *c)
 {
@@ -133,9 +144,9 @@ static int next_item(lua_State *L, struct cursor *c)
     }
     if (n == MF_DECODE_NOMEM) /* of this process, now: the result is still there */
         mf__decode_raise(L, c->lua->codec, n);
-    lua_settop(L, top);
-    mf__lua_push_error(L, "unsendable", "the result cannot be read here (%s)",
-                       n == MF_DECODE_FAILED ? "its modules or hooks fail" : "corrupt");
+    push_unreadable(L, c, n, kind);
+    lua_replace(L, top + 1);
+    lua_settop(L, top + 1);
     return -1;
 }
 

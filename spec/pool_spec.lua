@@ -555,10 +555,40 @@ describe("a pool of processes", function()
         assert.is_true(began:get(10))
         assert.is_false(running:cancel())
         assert.is_true(waiting:cancel())
+        assert.is_true(waiting:cancel())
         gate:put "open"
         assert.equal("open", running:get(10))
         assert.equal("cancelled", raised.object(waiting.get, waiting, 10).kind)
+        assert.is_true(waiting:cancel())
         assert.same({ nil, "empty" }, { nil, select(3, began:get_nowait()) })
+    end)
+
+    it("tells what ran when it was terminated from what did not", function()
+        local began, gate = mp.Queue(), mp.Queue()
+        local pool = mp.Pool(1)
+        local function task()
+            began:put(true)
+            gate:get()
+        end
+        local running, waiting = pool:map_async(task, { 1, 2 }), pool:submit(task)
+        assert.is_true(began:get(10))
+        pool:terminate()
+        assert.matches("terminated while the task", raised.message(running.get, running))
+        assert.matches("before it was run", raised.message(waiting.get, waiting))
+    end)
+
+    it("names the cause when a result, or an error, cannot be read here", function()
+        local pool <close> = mp.Pool { processes = 1, initializer = function()
+            package.preload.only_there = function() return { __name = "Thing" } end
+        end }
+        local function thing()
+            return setmetatable({}, require "only_there")
+        end
+        local err = raised.object(pool.apply, pool, thing)
+        assert.equal("unsendable", err.kind)
+        assert.matches("result cannot be read here: module 'only_there' not found", err.message)
+        assert.matches("has failed, but its error cannot be read here: module 'only_there'",
+            raised.message(pool.apply, pool, function() error(thing()) end))
     end)
 
     it("gives a worker a limited number of tasks with maxtasksperchild", function()

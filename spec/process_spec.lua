@@ -329,6 +329,19 @@ describe("the exit code of a process", function()
         local e = fails("result%[2%]%.co", p.get, p)
         assert.equal("unsendable", e.kind)
     end)
+
+    it("is 0 when only the result cannot be read here, which get tells each time", function()
+        local code, p = code_of(function()
+            package.preload.only_there = function() return { __name = "Thing" } end
+            return setmetatable({}, require "only_there")
+        end)
+        assert.equal(0, code)
+        for _ = 1, 2 do
+            local e = fails("cannot be read here: module 'only_there' not found", p.get, p)
+            assert.equal("unsendable", e.kind)
+            assert.equal(p.pid, e.pid)
+        end
+    end)
 end)
 
 describe("a process that a hook closes", function()

@@ -219,21 +219,29 @@ int mf__decode_plain(lua_State *L, mf_codec *c, const uint8_t *data, size_t size
     return decode(L, c, data, size, true);
 }
 
-int mf__decode_raise(lua_State *L, mf_codec *c, int code)
+void mf__decode_push_reason(lua_State *L, mf_codec *c, int code)
 {
     switch (code) {
-    case MF_DECODE_NOMEM: return luaL_error(L, "not enough memory");
+    case MF_DECODE_NOMEM: lua_pushliteral(L, "not enough memory"); break;
     case MF_DECODE_DEEP:
-        return luaL_error(L, "a message is nested too deeply, or has too many values");
+        lua_pushliteral(L, "a message is nested too deeply, or has too many values");
+        break;
     case MF_DECODE_REFUSED:
-        return luaL_error(L, "a message holds a function where none is allowed");
+        lua_pushliteral(L, "a message holds a function where none is allowed");
+        break;
     case MF_DECODE_FAILED:
         mf__codec_push(L, c, MF_FIELD_FAILURE);
         lua_pushnil(L);
         mf__codec_set(L, c, MF_FIELD_FAILURE);
-        return lua_error(L);
-    default: return luaL_error(L, "a message is damaged");
+        break;
+    default: lua_pushliteral(L, "a message is damaged");
     }
+}
+
+int mf__decode_raise(lua_State *L, mf_codec *c, int code)
+{
+    mf__decode_push_reason(L, c, code);
+    return lua_error(L);
 }
 
 uint32_t mf__message_handles(const uint8_t *data, size_t size, uint64_t *ret, uint32_t max)

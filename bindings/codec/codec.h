@@ -96,7 +96,8 @@ int mf__decode(lua_State *L, mf_codec *c, const uint8_t *data, size_t size);
  */
 int mf__decode_plain(lua_State *L, mf_codec *c, const uint8_t *data, size_t size);
 
-/* Raises the Lua error that belongs to a negative answer of the last decoding. */
+/* Pushes the Lua error that belongs to a negative answer of the last decoding; raises it. */
+void mf__decode_push_reason(lua_State *L, mf_codec *c, int code);
 int mf__decode_raise(lua_State *L, mf_codec *c, int code);
 
 /*

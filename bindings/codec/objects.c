@@ -237,7 +237,10 @@ bool mf__decode_hooked(struct mf_decoder *d)
         return mf__decode_failed(d);
     }
     lua_pushliteral(d->L, "__mf_decode");
-    lua_rawget(d->L, -3);
+    if (lua_rawget(d->L, -3) == LUA_TNIL) {
+        lua_pushliteral(d->L, "an object arrived whose module has no __mf_decode here");
+        return mf__decode_failed(d);
+    }
     lua_replace(d->L, -3);
     return lua_pcall(d->L, 1, 1, 0) == LUA_OK || mf__decode_failed(d);
 }

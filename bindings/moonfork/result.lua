@@ -18,6 +18,7 @@ function internal.new_result(pool, n, options, name)
       failed = 0,
       first_error = false, -- in the order of the items
       finished = false,
+      cancelled = false, -- before anything of it was begun
       collect = options.on_error == "collect",
       callback = options.callback,
       error_callback = options.error_callback,
@@ -83,14 +84,15 @@ function Result:get(timeout)
    return self.out
 end
 
---- Cancels what no worker has begun. True when nothing of it was begun.
+--- Cancels what no worker has begun. True when nothing of it was begun; else the rest is cancelled
+--- all the same.
 function Result:cancel()
    check(self, "cancel")
-   if self.finished then
-      return false
+   if not self.finished then
+      local any, all = self.pool.core:cancel(self.batch)
+      self.cancelled = any and all
    end
-   local any, all = self.pool.core:cancel(self.batch)
-   return any and all
+   return self.cancelled
 end
 
 function Result:__tostring()

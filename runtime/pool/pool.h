@@ -146,7 +146,7 @@ void mf_pool_each(const mf_pool *pool, void (*see)(int pid, void *arg), void *ar
 enum mf_job_state mf_job_state(const mf_job *job);
 void *mf_job_user(const mf_job *job);
 uint32_t mf_job_count(const mf_job *job);       /* items, as they were submitted */
-struct mf_task *mf_job_task(const mf_job *job); /* readable when FINISHED */
+struct mf_task *mf_job_task(const mf_job *job); /* its results are readable when FINISHED */
 
 /* The failures of a job so far, in the order of items; the job's until it is freed. */
 const struct mf_failure *mf_job_failures(const mf_job *job, uint32_t *ret_n);
