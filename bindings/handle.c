@@ -75,11 +75,9 @@ const char *mf__handle_push_name(lua_State *L, const mf_lua *lua, const struct m
 
 int mf__handle_bad_self(lua_State *L)
 {
-    bool ours =
-        lua_isuserdata(L, 1) && lua_getmetatable(L, 1) && lua_rawequal(L, -1, lua_upvalueindex(2));
+    mf__lua_self(L);
     lua_getfield(L, lua_upvalueindex(2), "__name");
-    const char *name = lua_tostring(L, -1);
-    return ours ? luaL_error(L, "this %s was given up", name) : luaL_typeerror(L, 1, name);
+    return luaL_error(L, "this %s was given up", lua_tostring(L, -1));
 }
 
 static void make_class(lua_State *L, const struct mf_handle_class *class)

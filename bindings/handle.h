@@ -42,15 +42,10 @@ int mf__handle_bad_self(lua_State *L);
 /* Argument 1 of a method whose upvalue 2 is its metatable; anything else raises. */
 static inline struct mf_handle *mf__handle_self(lua_State *L)
 {
-    struct mf_handle *h = (struct mf_handle *)lua_touserdata(L, 1);
-    if (h && lua_getmetatable(L, 1)) {
-        bool same = lua_rawequal(L, -1, lua_upvalueindex(2));
-        lua_pop(L, 1);
-        if (same && h->object)
-            return h;
-    }
-    mf__handle_bad_self(L);
-    return NULL;
+    struct mf_handle *h = (struct mf_handle *)mf__lua_find_self(L);
+    if (!h || !h->object)
+        mf__handle_bad_self(L);
+    return h;
 }
 
 /* The place of a handle in mf_lua.known, which forgets it in mf__handle_release. */

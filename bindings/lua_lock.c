@@ -64,24 +64,10 @@ struct guard {
     bool holds;
 };
 
-/* The guard at argument 1 of a method whose upvalue 2 is its metatable; anything else raises. */
-static struct guard *to_guard(lua_State *L)
-{
-    struct guard *g = lua_touserdata(L, 1);
-    if (g && lua_getmetatable(L, 1)) {
-        bool same = lua_rawequal(L, -1, lua_upvalueindex(2));
-        lua_pop(L, 1);
-        if (same)
-            return g;
-    }
-    luaL_typeerror(L, 1, "moonfork.Guard");
-    return NULL;
-}
-
 static int guard_close(lua_State *L)
 {
     mf_lua *lua = lua_touserdata(L, lua_upvalueindex(1));
-    struct guard *g = to_guard(L);
+    struct guard *g = mf__lua_self(L);
     if (!g->holds || !lua->rt || mf__alive(lua->rt) < 0)
         return 0;
     g->holds = false;

@@ -29,19 +29,6 @@ static const char recv_hint[] = "use recv(0) not to wait, recv(seconds) to wait 
 /* --- an end -------------------------------------------------------------------------------------
  */
 
-static struct pipe_end *to_end(lua_State *L)
-{
-    struct pipe_end *e = lua_touserdata(L, 1);
-    if (e && lua_getmetatable(L, 1)) {
-        bool same = lua_rawequal(L, -1, lua_upvalueindex(2));
-        lua_pop(L, 1);
-        if (same)
-            return e;
-    }
-    luaL_typeerror(L, 1, "moonfork.Connection");
-    return NULL;
-}
-
 /* The object of a user value, or NULL: a pipe of one direction has one queue. */
 static struct mf_handle *part(lua_State *L, int which)
 {
@@ -53,7 +40,7 @@ static struct mf_handle *part(lua_State *L, int which)
 
 static mf_queue *open_queue(lua_State *L, int which, const char *what)
 {
-    struct pipe_end *e = to_end(L);
+    struct pipe_end *e = mf__lua_self(L);
     if (e->closed)
         luaL_error(L, "%s on a closed end of a pipe", what);
     struct mf_handle *h = part(L, which);
@@ -82,7 +69,7 @@ static struct pipe_end *push_end(lua_State *L, int first, uint64_t peer, int cla
 static int end_send(lua_State *L)
 {
     mf_lua *lua = mf__lua_upvalue(L);
-    struct pipe_end *e = to_end(L);
+    struct pipe_end *e = mf__lua_self(L);
     mf_queue *q = open_queue(L, OUT, "send");
     luaL_argcheck(L, lua_gettop(L) >= 2, 2, "value expected");
     luaL_argcheck(L, lua_gettop(L) == 2, 3, "send takes one value: put several into a table");
@@ -120,7 +107,7 @@ static int receive(lua_State *L, mf_lua *lua, const struct pipe_end *e, mf_queue
 static int end_recv(lua_State *L)
 {
     mf_lua *lua = mf__lua_upvalue(L);
-    struct pipe_end *e = to_end(L);
+    struct pipe_end *e = mf__lua_self(L);
     mf_queue *q = open_queue(L, IN, "recv");
     int64_t deadline = mf__lua_deadline(L, 2, recv_hint);
     luaL_argcheck(L, lua_gettop(L) <= 2, 3, "recv takes a timeout only");
@@ -132,7 +119,7 @@ static int end_recv(lua_State *L)
 static int end_poll(lua_State *L)
 {
     mf_lua *lua = mf__lua_upvalue(L);
-    struct pipe_end *e = to_end(L);
+    struct pipe_end *e = mf__lua_self(L);
     mf_queue *q = open_queue(L, IN, "poll");
     int64_t deadline = lua_isnoneornil(L, 2) ? 0 : mf__lua_deadline(L, 2, NULL), until;
     bool alive;
@@ -154,7 +141,7 @@ static int end_poll(lua_State *L)
 static int end_close(lua_State *L)
 {
     mf_lua *lua = mf__lua_upvalue(L);
-    struct pipe_end *e = to_end(L);
+    struct pipe_end *e = mf__lua_self(L);
     if (e->closed)
         return 0;
     e->closed = true;
@@ -176,7 +163,8 @@ static int end_close(lua_State *L)
 static int end_is_closed(lua_State *L)
 {
     mf__lua_upvalue(L);
-    lua_pushboolean(L, to_end(L)->closed);
+    const struct pipe_end *e = mf__lua_self(L);
+    lua_pushboolean(L, e->closed);
     return 1;
 }
 
@@ -184,7 +172,7 @@ static int end_tostring(lua_State *L)
 {
     static const char *const what[] = {[IN] = " receives from ", [OUT] = " sends to "};
     mf_lua *lua = mf__lua_upvalue(L);
-    struct pipe_end *e = to_end(L);
+    struct pipe_end *e = mf__lua_self(L);
     luaL_Buffer b;
     luaL_buffinit(L, &b);
     luaL_addstring(&b, "moonfork.Connection:");
@@ -208,7 +196,7 @@ static int end_tostring(lua_State *L)
 /* __mf_encode: the module, and what its __mf_decode makes an end of. */
 static int end_encode(lua_State *L)
 {
-    struct pipe_end *e = to_end(L);
+    struct pipe_end *e = mf__lua_self(L);
     if (e->closed) {
         lua_pushliteral(L, "this end of the pipe is closed"); /* no place: the sender's counts */
         return lua_error(L);

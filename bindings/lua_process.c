@@ -11,19 +11,6 @@
 
 static const char class_key, children_key, current_key;
 
-struct process *mf__lua_process_self(lua_State *L)
-{
-    struct process *s = lua_touserdata(L, 1);
-    if (s && lua_getmetatable(L, 1)) {
-        bool same = lua_rawequal(L, -1, lua_upvalueindex(2));
-        lua_pop(L, 1);
-        if (same)
-            return s;
-    }
-    luaL_typeerror(L, 1, "moonfork.Process");
-    return NULL;
-}
-
 const char *mf__lua_process_name(lua_State *L, int idx)
 {
     lua_getiuservalue(L, idx, NAME);
@@ -34,7 +21,7 @@ const char *mf__lua_process_name(lua_State *L, int idx)
 
 struct process *mf__lua_process_started(lua_State *L, const char *what)
 {
-    struct process *s = mf__lua_process_self(L);
+    struct process *s = mf__lua_self(L);
     if (s->closed)
         luaL_error(L, "%s: process '%s' is closed", what, mf__lua_process_name(L, 1));
     if (s->self)
@@ -133,7 +120,7 @@ static int push_exitcode(lua_State *L, mf_lua *lua, struct process *s)
 static int process_index(lua_State *L)
 {
     mf_lua *lua = mf__lua_upvalue(L);
-    struct process *s = mf__lua_process_self(L);
+    struct process *s = mf__lua_self(L);
     lua_settop(L, 2);
     lua_pushvalue(L, 2);
     if (lua_rawget(L, lua_upvalueindex(3)) != LUA_TNIL)
@@ -152,7 +139,7 @@ static int process_index(lua_State *L)
 
 static int process_newindex(lua_State *L)
 {
-    struct process *s = mf__lua_process_self(L);
+    struct process *s = mf__lua_self(L);
     const char *key = luaL_checkstring(L, 2);
     bool name = strcmp(key, "name") == 0, daemon = strcmp(key, "daemon") == 0;
     if (!name && !daemon)
@@ -173,7 +160,7 @@ static int process_newindex(lua_State *L)
 static int process_tostring(lua_State *L)
 {
     mf_lua *lua = mf__lua_upvalue(L);
-    struct process *s = mf__lua_process_self(L);
+    struct process *s = mf__lua_self(L);
     lua_settop(L, 1);
     const char *name = mf__lua_process_name(L, 1);
     if (s->closed)

@@ -42,7 +42,7 @@ int mf__lua_process_join(lua_State *L)
 int mf__lua_process_is_alive(lua_State *L)
 {
     mf_lua *lua = mf__lua_upvalue(L);
-    struct process *s = mf__lua_process_self(L);
+    struct process *s = mf__lua_self(L);
     if (s->closed)
         return luaL_error(L, "is_alive: process '%s' is closed", mf__lua_process_name(L, 1));
     lua_pushboolean(L, s->self || (s->started && !mf__lua_process_has_ended(L, lua, 1, s)));
@@ -84,7 +84,7 @@ static void forget(lua_State *L, mf_lua *lua, struct process *s)
 int mf__lua_process_close(lua_State *L)
 {
     mf_lua *lua = mf__lua_upvalue(L);
-    struct process *s = mf__lua_process_self(L);
+    struct process *s = mf__lua_self(L);
     if (s->self)
         return luaL_error(L, "close: a process cannot close itself");
     if (s->closed)
@@ -100,7 +100,7 @@ int mf__lua_process_close(lua_State *L)
 int mf__lua_process_scope(lua_State *L)
 {
     mf_lua *lua = mf__lua_upvalue(L);
-    struct process *s = mf__lua_process_self(L);
+    struct process *s = mf__lua_self(L);
     if (!s->started || !s->p)
         return 0;
     if (lua_isnoneornil(L, 2)) {

@@ -294,7 +294,7 @@ static void start_checked(lua_State *L, mf_lua *lua, struct process *s)
 int mf__lua_process_start(lua_State *L)
 {
     mf_lua *lua = mf__lua_upvalue(L);
-    struct process *s = mf__lua_process_self(L);
+    struct process *s = mf__lua_self(L);
     lua_settop(L, 1);
     if (s->closed)
         return luaL_error(L, "start: process '%s' is closed", mf__lua_process_name(L, 1));

@@ -70,6 +70,18 @@ void mf__lua_set_methods(lua_State *L, const luaL_Reg *functions, int class)
     luaL_setfuncs(L, functions, 2);
 }
 
+void *mf__lua_self(lua_State *L)
+{
+    void *self = mf__lua_find_self(L);
+    if (!self) {
+        lua_getfield(L, lua_upvalueindex(2), "__name");
+        const char *name = lua_tostring(L, -1);
+        lua_pop(L, 1); /* its class keeps it; it must not look like an argument */
+        luaL_typeerror(L, 1, name);
+    }
+    return self;
+}
+
 /* exit() without the end of the states, by os.exit or by the host, is an end all the same: the
  * children are ended with the programs that they have started, which would survive them. A process
  * that was forked by others ends nothing. */

@@ -95,6 +95,20 @@ void mf__lua_setfuncs(lua_State *L, const luaL_Reg *functions);
 /* The same for methods, whose upvalue 2 is their class: the metatable at `class`. */
 void mf__lua_set_methods(lua_State *L, const luaL_Reg *functions, int class);
 
+/* The userdata at argument 1 of such a method; NULL when that is nothing of the class. */
+static inline void *mf__lua_find_self(lua_State *L)
+{
+    void *self = lua_touserdata(L, 1);
+    if (!self || !lua_getmetatable(L, 1))
+        return NULL;
+    bool same = lua_rawequal(L, -1, lua_upvalueindex(2));
+    lua_pop(L, 1);
+    return same ? self : NULL;
+}
+
+/* The same; raises when it is not there. */
+void *mf__lua_self(lua_State *L);
+
 /* --- arguments and outcomes ----------------------------------------------------------------------
  */
 
