@@ -2,6 +2,7 @@
 #include "state.h"
 
 #include <stdarg.h>
+#include <string.h>
 
 static const char class_key;
 
@@ -136,6 +137,20 @@ static void push_text(lua_State *L)
     lua_pushfstring(L, "(error object is a %s value)", luaL_typename(L, 1));
 }
 
+/* Pushes where the task was, without the frames that called it, which have no names. */
+static void push_traceback(lua_State *L)
+{
+    static const char nameless[] = "\n\t[C]: in ?";
+    const size_t length = sizeof nameless - 1;
+    size_t n;
+    luaL_traceback(L, L, NULL, 1);
+    const char *text = lua_tolstring(L, -1, &n);
+    while (n >= length && memcmp(text + n - length, nameless, length) == 0)
+        n -= length;
+    lua_pushlstring(L, text, n);
+    lua_remove(L, -2);
+}
+
 int mf__lua_handler(lua_State *L)
 {
     if (mf__lua_is_error(L, 1))
@@ -143,7 +158,7 @@ int mf__lua_handler(lua_State *L)
     lua_settop(L, 1);
     push_text(L);
     wrap_message(L, "error");
-    luaL_traceback(L, L, NULL, 1);
+    push_traceback(L);
     lua_setfield(L, 2, "traceback");
     lua_pushvalue(L, 1);
     lua_setfield(L, 2, "value");

@@ -327,6 +327,9 @@ for _, processes in ipairs { 0, 1, 2, 5 } do
                 assert.equal("number", type(err.pid))
                 assert.equal(processes == 0, err.pid == mp.getpid())
                 assert.matches("pool_spec.lua:%d+: in", err.traceback)
+                if processes > 0 then
+                    assert.not_matches("%[C%]: in %?", err.traceback)
+                end
                 assert.matches("boom", tostring(err))
                 assert.matches("^map: .*boom$", "map: " .. err)
             end)
