@@ -28,7 +28,8 @@ struct process {
 
 /* --- lua_process.c --- */
 
-/* The process at argument 1 of a method, started and not closed; raises otherwise, in the name of the method `what`. */
+/* The process at argument 1 of a method, started and not closed; raises otherwise, in the name of
+ * the method `what`. */
 struct process *mf__lua_process_started(lua_State *L, const char *what);
 
 /* The name of the process at `idx`; the process keeps it. */
