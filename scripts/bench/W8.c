@@ -1,6 +1,6 @@
 /*
  * W8: how many times as fast two processes count the solutions of the N queens as one: what the two
- * processors of the machine give. The same algorithm as W8.lua, on a larger board.
+ * processors of the machine give. The same algorithm and board as W8.lua.
  */
 #include "limit.h"
 
