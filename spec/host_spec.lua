@@ -230,10 +230,10 @@ describe("warnings", function()
         { "are off", "LUA -e 'warn \"x\"'" },
         { "are turned on and off by messages", "LUA FILE", [[
             warn "@allow"
-            warn("@off", "XXX", "@off")
+            warn("@off", "hidden", "@off")
             warn "@on"
-            warn("@off", "YYY", "@off")
-            warn "@off" warn("@on", "ZZZ")
+            warn("@off", "shown", "@off")
+            warn "@off" warn("@on", "off")
             warn "@on" warn("", "@on") warn("Z", "Z")]] },
     }
 end)

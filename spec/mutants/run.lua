@@ -47,8 +47,8 @@ local tests = {
     { name = "step", command = "build/test/step 500", seconds = 100 },
     { name = "crash points", command = "build/test/crash", seconds = 100 },
 }
-local specs = { "codec", "lock", "queue", "process", "pool", "imap", "reentry", "guarantees",
-    "host", "functions" }
+local specs = { "codec", "lock", "queue", "process", "child", "pool", "pool_processes", "imap",
+    "reentry", "guarantees", "host", "functions" }
 for _, name in ipairs(specs) do
     tests[#tests + 1] = { name = name .. "_spec", seconds = 100,
         command = busted .. "spec/" .. name .. "_spec.lua" }
